@@ -1,0 +1,89 @@
+import { z } from "zod";
+import { ConnectionReference } from "./connection.ts";
+
+/** The messages from the control plane to a worker, on the queue `commands-<service>`; the session is the task's id. */
+
+export const TASK_TYPES = {
+  connectToSource: "ConnectToSource.PostgreSql.Sync",
+  connectToTarget: "ConnectToTarget.AzureDbForPostgreSql.Sync",
+  getUserTables: "GetUserTablesPostgreSql",
+  migrate: "Migrate.PostgreSql.AzureDbForPostgreSql.Sync",
+  migrateV2: "Migrate.PostgreSql.AzureDbForPostgreSql.SyncV2",
+} as const;
+export type TaskType = (typeof TASK_TYPES)[keyof typeof TASK_TYPES];
+
+/** Every task type that the service runs. */
+export const SUPPORTED_TASK_TYPES: readonly TaskType[] = Object.values(TASK_TYPES);
+
+const SettingMap = z.record(z.string(), z.string());
+
+/** One database of a migration, as the REST API has it. */
+export const SelectedDatabase = z.object({
+  name: z.string().min(1).max(63),
+  targetDatabaseName: z.string().min(1).max(63),
+  selectedTables: z.array(z.object({ name: z.string().min(1) })).default([]),
+  migrationSetting: SettingMap.default({}),
+  sourceSetting: SettingMap.default({}),
+  targetSetting: SettingMap.default({}),
+});
+export type SelectedDatabase = z.infer<typeof SelectedDatabase>;
+
+/** What a task has to do; connections carry secret references, never passwords. */
+export const TaskWork = z.discriminatedUnion("taskType", [
+  z.object({ taskType: z.literal(TASK_TYPES.connectToSource), source: ConnectionReference }),
+  z.object({ taskType: z.literal(TASK_TYPES.connectToTarget), source: ConnectionReference, target: ConnectionReference }),
+  z.object({ taskType: z.literal(TASK_TYPES.getUserTables), source: ConnectionReference, selectedDatabases: z.array(z.string()).min(1) }),
+  z.object({
+    taskType: z.enum([TASK_TYPES.migrate, TASK_TYPES.migrateV2]),
+    source: ConnectionReference,
+    target: ConnectionReference,
+    selectedDatabases: z.array(SelectedDatabase).min(1),
+  }),
+]);
+export type TaskWork = z.infer<typeof TaskWork>;
+
+/** Trace context of the HTTP request or message that caused this one (W3C traceparent). */
+const traceparent = z.string().optional();
+
+export const RunCommand = z.object({
+  version: z.literal(1),
+  type: z.literal("run"),
+  taskId: z.uuid(),
+  /** For logs and events: the Resource Manager id of the task. */
+  resourceId: z.string(),
+  work: TaskWork,
+  traceparent,
+});
+export type RunCommand = z.infer<typeof RunCommand>;
+
+export const CutoverCommand = z.object({
+  version: z.literal(1),
+  type: z.literal("cutover"),
+  taskId: z.uuid(),
+  commandId: z.uuid(),
+  databaseName: z.string(),
+  traceparent,
+});
+export type CutoverCommand = z.infer<typeof CutoverCommand>;
+
+const CancelCommand = z.object({ version: z.literal(1), type: z.literal("cancel"), taskId: z.uuid(), traceparent });
+type CancelCommand = z.infer<typeof CancelCommand>;
+
+/** All commands. Messages may gain optional fields; they never change the meaning of one. */
+export const Command = z.discriminatedUnion("type", [RunCommand, CutoverCommand, CancelCommand]);
+export type Command = z.infer<typeof Command>;
+
+/** Name of the queue that carries the commands of one service. Service Bus names know no case. */
+export const commandsQueue = (serviceName: string): string => `commands-${serviceName.toLowerCase()}`;
+
+/** The same command always has the same message id, so that sending it twice delivers it once. */
+export function messageIdOf(command: Command): string {
+  switch (command.type) {
+    case "run":
+      return `run-${command.taskId}`;
+    case "cutover":
+      return `cutover-${command.commandId}`;
+    case "cancel":
+      return `cancel-${command.taskId}`;
+  }
+}

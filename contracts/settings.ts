@@ -1,0 +1,263 @@
+/**
+ * Every option of a migration, in one list: where it travels (the three string maps of a selected database, because that
+ * is what the real client carries), what it may hold, what it means, and its default. The parser, the documentation and
+ * the portal's form are all made from this list.
+ */
+
+export const SETTING_MAPS = ["migrationSetting", "sourceSetting", "targetSetting"] as const;
+export type SettingMap = (typeof SETTING_MAPS)[number];
+
+export type SettingType =
+  | { readonly kind: "boolean" }
+  | { readonly kind: "integer"; readonly min: number; readonly max: number; readonly unit?: string }
+  | { readonly kind: "choice"; readonly values: readonly string[] }
+  | { readonly kind: "list"; readonly of: string };
+
+export interface SettingDefinition {
+  readonly map: SettingMap;
+  readonly type: SettingType;
+  /** In the wire's form: text, as a user would write it. */
+  readonly default: string;
+  readonly help: string;
+  /** Other spellings that are accepted. */
+  readonly aliases?: readonly string[];
+}
+
+const bool = { kind: "boolean" } as const;
+
+export const settingDefinitions = {
+  migrateSchema: {
+    map: "migrationSetting",
+    type: bool,
+    default: "false",
+    help: "Copy the schema with pg_dump before the load. Off: the tables must exist on the target.",
+  },
+  createDatabase: { map: "migrationSetting", type: bool, default: "false", help: "Create the target database when it does not exist." },
+  includeTables: {
+    map: "migrationSetting",
+    type: { kind: "list", of: "schema.table, * and ? match any characters" },
+    default: "",
+    help: "Only these tables. Empty: all that selectedTables names, or every table of the database.",
+  },
+  excludeTables: {
+    map: "migrationSetting",
+    type: { kind: "list", of: "schema.table, * and ? match any characters" },
+    default: "",
+    help: "Not these tables.",
+  },
+  onExistingRows: {
+    map: "migrationSetting",
+    type: { kind: "choice", values: ["refuse", "truncate", "append"] },
+    default: "refuse",
+    help: "What to do when a target table holds rows already.",
+  },
+  tablesWithoutKey: {
+    map: "migrationSetting",
+    type: { kind: "choice", values: ["refuse", "insertsOnly", "replicaIdentityFull"] },
+    default: "refuse",
+    help: "Tables without a usable replica identity: refuse the migration, follow inserts only, or set REPLICA IDENTITY FULL on the source.",
+  },
+  fullLoadStreams: {
+    map: "migrationSetting",
+    type: { kind: "integer", min: 1, max: 32 },
+    default: "4",
+    aliases: ["fullLoadSubTasks"],
+    help: "How many COPY streams load at once.",
+  },
+  largeTablePartMB: {
+    map: "migrationSetting",
+    type: { kind: "integer", min: 1, max: 1_048_576, unit: "MB" },
+    default: "256",
+    help: "Tables larger than this are loaded in parts of about this size.",
+  },
+  deferIndexes: {
+    map: "migrationSetting",
+    type: bool,
+    default: "true",
+    help: "Drop indexes, unique constraints and keys before the load and build them after it.",
+  },
+  compareAtCutover: {
+    map: "migrationSetting",
+    type: { kind: "choice", values: ["checksum", "count", "none"] },
+    default: "checksum",
+    help: "How both sides are compared at cutover: rows and checksums, rows only, or not at all.",
+  },
+  fence: {
+    map: "migrationSetting",
+    type: { kind: "choice", values: ["none", "readOnly"] },
+    default: "none",
+    help: "At cutover make the source database read-only and end its other sessions (ALTER DATABASE … SET default_transaction_read_only). Needs the database's owner.",
+  },
+  skipChecks: {
+    map: "migrationSetting",
+    type: { kind: "list", of: "check codes" },
+    default: "",
+    help: "Checks to leave out, by code. The report says which were.",
+  },
+  applyGroupMaxChanges: {
+    map: "migrationSetting",
+    type: { kind: "integer", min: 1, max: 1_000_000 },
+    default: "20000",
+    help: "How many changes of the source are applied in one target transaction at most while catching up.",
+  },
+  applyGroupMaxMB: {
+    map: "migrationSetting",
+    type: { kind: "integer", min: 1, max: 256, unit: "MB" },
+    default: "16",
+    help: "How many bytes of changes are held for one target transaction at most.",
+  },
+  plugin: {
+    map: "sourceSetting",
+    type: { kind: "choice", values: ["auto", "pgoutput", "test_decoding"] },
+    default: "auto",
+    help: "The logical decoding plugin. auto: pgoutput where the publication can be made, else test_decoding.",
+  },
+  slotTimeoutSeconds: {
+    map: "sourceSetting",
+    type: { kind: "integer", min: 1, max: 86_400, unit: "s" },
+    default: "120",
+    help: "How long creating the slot may wait for open transactions of the source before the task fails and names them.",
+  },
+  encryptSource: {
+    map: "sourceSetting",
+    type: { kind: "choice", values: ["asGiven", "true", "false"] },
+    default: "asGiven",
+    aliases: ["encryptConnection"],
+    help: "TLS to the source, for clients that cannot send encryptConnection.",
+  },
+  trustSourceCertificate: {
+    map: "sourceSetting",
+    type: { kind: "choice", values: ["asGiven", "true", "false"] },
+    default: "asGiven",
+    aliases: ["trustServerCertificate"],
+    help: "Accept any certificate of the source, for clients that cannot send trustServerCertificate.",
+  },
+  encryptTarget: {
+    map: "targetSetting",
+    type: { kind: "choice", values: ["asGiven", "true", "false"] },
+    default: "asGiven",
+    aliases: ["encryptConnection"],
+    help: "TLS to the target, for clients that cannot send encryptConnection.",
+  },
+  trustTargetCertificate: {
+    map: "targetSetting",
+    type: { kind: "choice", values: ["asGiven", "true", "false"] },
+    default: "asGiven",
+    aliases: ["trustServerCertificate"],
+    help: "Accept any certificate of the target, for clients that cannot send trustServerCertificate.",
+  },
+  indexBuilders: {
+    map: "targetSetting",
+    type: { kind: "integer", min: 1, max: 32 },
+    default: "2",
+    help: "How many indexes are built at once on the target.",
+  },
+  maintenanceWorkMemMB: {
+    map: "targetSetting",
+    type: { kind: "integer", min: 1, max: 65_536, unit: "MB" },
+    default: "256",
+    help: "maintenance_work_mem of the sessions that build indexes.",
+  },
+} as const satisfies Record<string, SettingDefinition>;
+
+export type SettingName = keyof typeof settingDefinitions;
+
+type ValueOf<T extends SettingType> = T extends { kind: "boolean" }
+  ? boolean
+  : T extends { kind: "integer" }
+    ? number
+    : T extends { kind: "choice"; values: readonly (infer V)[] }
+      ? V
+      : readonly string[];
+
+/** The parsed settings of one database. */
+export type Settings = { readonly [K in SettingName]: ValueOf<(typeof settingDefinitions)[K]["type"]> };
+
+/** The three maps as they come over the wire. */
+export type SettingMaps = Partial<Record<SettingMap, Record<string, string> | undefined | null>>;
+
+/** One thing wrong with a setting: the path below the selected database, and a sentence with the remedy. */
+export interface SettingProblem {
+  readonly path: string;
+  readonly message: string;
+}
+
+export type SettingsResult =
+  { readonly ok: true; readonly settings: Settings } | { readonly ok: false; readonly problems: readonly SettingProblem[] };
+
+const definitions = Object.entries(settingDefinitions) as [SettingName, SettingDefinition][];
+
+const namesOf = (map: SettingMap): string[] => definitions.filter(([, d]) => d.map === map).map(([name]) => name);
+
+const findSetting = (map: SettingMap, key: string): [SettingName, SettingDefinition] | undefined =>
+  definitions.find(([name, d]) => d.map === map && (name === key || (d.aliases ?? []).includes(key)));
+
+/** What a setting may hold, in words. */
+export function allowedValues(type: SettingType): string {
+  switch (type.kind) {
+    case "boolean":
+      return '"true" or "false"';
+    case "integer":
+      return `a whole number from ${type.min} to ${type.max}${type.unit ? ` (${type.unit})` : ""}`;
+    case "choice":
+      return type.values.map((value) => `"${value}"`).join(", ");
+    case "list":
+      return `a comma-separated list (${type.of})`;
+  }
+}
+
+/** Reads one value; undefined when it is not allowed. */
+function parseValue(type: SettingType, text: string): boolean | number | string | readonly string[] | undefined {
+  switch (type.kind) {
+    case "boolean":
+      return text === "true" ? true : text === "false" ? false : undefined;
+    case "integer": {
+      const value = /^\d{1,9}$/.test(text) ? Number(text) : NaN;
+      return value >= type.min && value <= type.max ? value : undefined;
+    }
+    case "choice":
+      return type.values.find((value) => value.toLowerCase() === text.toLowerCase());
+    case "list":
+      return splitList(text);
+  }
+}
+
+/** Splits at commas that are not inside double quotes, so that table names may hold commas. */
+function splitList(text: string): string[] {
+  const items = text.match(/(?:"(?:[^"]|"")*"|[^,"])+/g) ?? [];
+  return items.map((item) => item.trim()).filter((item) => item !== "");
+}
+
+/**
+ * Parses the setting maps of one selected database. An unknown key or a bad value is a problem that names the key and
+ * what is allowed; all problems are listed, not just the first.
+ */
+export function parseSettings(maps: SettingMaps): SettingsResult {
+  const values: Record<string, unknown> = {};
+  const problems: SettingProblem[] = [];
+  for (const [name, definition] of definitions) values[name] = parseValue(definition.type, definition.default);
+  for (const map of SETTING_MAPS) {
+    for (const [key, text] of Object.entries(maps[map] ?? {})) {
+      const path = `${map}.${key}`;
+      const found = findSetting(map, key);
+      if (!found) {
+        problems.push({ path, message: `"${key}" is not a setting of ${map}. Known settings: ${namesOf(map).join(", ")}.` });
+        continue;
+      }
+      const value = typeof text === "string" ? parseValue(found[1].type, text.trim()) : undefined;
+      if (value === undefined) problems.push({ path, message: `"${String(text)}" is not allowed. Give ${allowedValues(found[1].type)}.` });
+      else values[found[0]] = value;
+    }
+  }
+  return problems.length > 0 ? { ok: false, problems } : { ok: true, settings: values as Settings };
+}
+
+/**
+ * Parses settings that were parsed before (they come from a message of the control plane).
+ * @throws TypeError when they do not fit after all: both sides are then of different versions.
+ */
+export function requireSettings(maps: SettingMaps): Settings {
+  const result = parseSettings(maps);
+  if (!result.ok) throw new TypeError(result.problems.map(({ path, message }) => `${path}: ${message}`).join(" "));
+  return result.settings;
+}
