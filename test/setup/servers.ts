@@ -1,0 +1,22 @@
+import { type TestProject } from "vitest/node";
+import { startPostgres } from "../../local/postgres.ts";
+
+/** One set of servers for the whole run: the pair that most tests need. Tests of other versions start theirs. */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const [source, target] = await Promise.all([
+    startPostgres({ version: "13", settings: { max_replication_slots: "50", max_wal_senders: "50", max_connections: "200" } }),
+    startPostgres({ version: "17", settings: { max_replication_slots: "50", max_wal_senders: "50", max_connections: "200" } }),
+  ]);
+  project.provide("postgres13Port", source.port);
+  project.provide("postgres17Port", target.port);
+  return async () => {
+    await Promise.all([source.stop(), target.stop()]);
+  };
+}
+
+declare module "vitest" {
+  interface ProvidedContext {
+    postgres13Port: number;
+    postgres17Port: number;
+  }
+}

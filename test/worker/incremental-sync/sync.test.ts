@@ -1,0 +1,238 @@
+import { randomUUID } from "node:crypto";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { MigrationError } from "../../../contracts/errors.ts";
+import { parseLsn } from "../../../contracts/lsn.ts";
+import { tableKey } from "../../../contracts/tables.ts";
+import { IncrementalSync } from "../../../worker/incremental-sync/sync.ts";
+import { type SyncTarget } from "../../../worker/incremental-sync/sync-table.ts";
+import { connect } from "../../../worker/postgres/connect.ts";
+import { isTransient } from "../../../worker/postgres/failures.ts";
+import { copiedColumns, readTables } from "../../../worker/source/catalog.ts";
+import { changeMigration, readMigration, takeOver } from "../../../worker/target/bookkeeping.ts";
+import { createPair } from "../../setup/databases.ts";
+
+type Pair = Awaited<ReturnType<typeof createPair>>;
+
+/** A sync on both databases as they are: the slot is made first, so every later change is followed. */
+async function startSync(pair: Pair, plugin: "pgoutput" | "test_decoding", limits = { maxChanges: 20_000, maxBytes: 16 * 1024 * 1024 }) {
+  const taskId = randomUUID();
+  const slot = `s_${taskId.slice(0, 8)}`;
+  const ownership = { taskId, epoch: 1 };
+  const target = await connect(pair.target.server, { purpose: "test" });
+  await takeOver(target, 1, { taskId, sourceDatabase: pair.source.name, slot, publication: "p", plugin });
+  await pair.source.query("CREATE PUBLICATION p FOR ALL TABLES");
+  const { rows } = await pair.source.query("SELECT lsn::text AS lsn FROM pg_create_logical_replication_slot($1, $2)", [slot, plugin]);
+  const slotLsn = parseLsn(String(rows[0]?.["lsn"]));
+  await changeMigration(target, ownership, { slotLsn, position: slotLsn });
+  const controller = new AbortController();
+  const tables = new Map<string, SyncTarget>(
+    (await readTables(target, 170_000)).map((table) => [
+      tableKey(table),
+      {
+        ...table,
+        target: table,
+        isTargetPartitioned: false,
+        targetColumns: new Map(copiedColumns(table).map((column) => [column.name, column])),
+        sourceColumns: copiedColumns(table).map(({ name }) => name),
+        keyColumns: table.primaryKey,
+        snapshotLsn: slotLsn,
+        isInsertOnly: false,
+      },
+    ]),
+  );
+  const sync = new IncrementalSync({
+    source: pair.source.server,
+    target: pair.target.server,
+    ownership,
+    slot,
+    publications: ["p"],
+    plugin,
+    sourceVersionNum: 130_010,
+    clientEncoding: "UTF8",
+    canBeReplica: true,
+    limits,
+    tables: () => Promise.resolve(tables),
+    position: async () => {
+      const row = await readMigration(target);
+      if (row?.epoch !== ownership.epoch) throw new MigrationError("LostOwnership");
+      return row.position ?? slotLsn;
+    },
+    signal: controller.signal,
+    onApplied: () => undefined,
+    onInterrupted: () => undefined,
+    onConnected: () => undefined,
+    isRetryable: isTransient,
+  });
+  const ended = sync.run().catch((thrown: unknown) => thrown);
+  return {
+    sync,
+    target,
+    ended,
+    /** Resolves when everything committed so far is on the target; fails when the sync does. */
+    async caughtUp() {
+      const { rows } = await pair.source.query("SELECT pg_logical_emit_message(true, 'test', '') AS lsn");
+      const reached = sync.reached(parseLsn(String(rows[0]?.["lsn"])));
+      const failure = await Promise.race([reached, ended]);
+      if (failure) throw failure as Error;
+    },
+    async stop() {
+      controller.abort(new Error("the test is over"));
+      await ended;
+      await target.end();
+    },
+  };
+}
+
+const both = async (pair: Pair, sql: string) => [(await pair.source.query(sql)).rows, (await pair.target.query(sql)).rows];
+
+describe.each(["pgoutput", "test_decoding"] as const)("incremental sync by %s", (plugin) => {
+  let pair: Pair;
+  beforeEach(async () => {
+    pair = await createPair();
+  });
+  afterEach(() => pair.drop());
+
+  const onBoth = async (sql: string) => {
+    await pair.source.query(sql);
+    await pair.target.query(sql);
+  };
+
+  async function expectSame(sql: string) {
+    const [source, target] = await both(pair, sql);
+    expect(target).toEqual(source);
+  }
+
+  test("inserts, updates and deletes arrive, in small and in large groups", async () => {
+    await onBoth("CREATE TABLE t (id int PRIMARY KEY, note text, n numeric)");
+    const sync = await startSync(pair, plugin);
+    await pair.source.query("INSERT INTO t SELECT g, 'row\t\\' || g, g * 1.10 FROM generate_series(1, 5000) g");
+    await pair.source.query("UPDATE t SET note = note || E'\\n', n = NULL WHERE id % 3 = 0");
+    await pair.source.query("DELETE FROM t WHERE id % 5 = 0");
+    await pair.source.query("INSERT INTO t VALUES (-1, '', 'NaN'), (-2, NULL, 0.000), (-3, '\\N', 1)");
+    await sync.caughtUp();
+    await expectSame("SELECT t::text FROM t ORDER BY id");
+    await sync.stop();
+  });
+
+  test("a unique value that moves between rows in one group is applied in the order of the source", async () => {
+    await onBoth("CREATE TABLE t (id int PRIMARY KEY, place int UNIQUE); INSERT INTO t SELECT g, g FROM generate_series(1, 100) g");
+    const sync = await startSync(pair, plugin);
+    await pair.source.query(
+      "BEGIN; UPDATE t SET place = -1 WHERE id = 1; UPDATE t SET place = 1 WHERE id = 2; UPDATE t SET place = 2 WHERE id = 1; COMMIT",
+    );
+    await pair.source.query("BEGIN; UPDATE t SET place = place + 1000; UPDATE t SET place = (place - 1000) % 100 + 1; COMMIT");
+    await sync.caughtUp();
+    await expectSame("SELECT * FROM t ORDER BY id");
+    await sync.stop();
+  });
+
+  test("values of a deferred unique constraint may be reversed in one statement", async () => {
+    await onBoth(
+      "CREATE TABLE t (id int PRIMARY KEY, place int UNIQUE DEFERRABLE INITIALLY DEFERRED); INSERT INTO t SELECT g, g FROM generate_series(1, 100) g",
+    );
+    const sync = await startSync(pair, plugin);
+    await pair.source.query("UPDATE t SET place = 101 - place");
+    await pair.source.query("DELETE FROM t WHERE id = 7; INSERT INTO t SELECT 7, 94");
+    await sync.caughtUp();
+    await expectSame("SELECT * FROM t ORDER BY id");
+    await sync.stop();
+  });
+
+  test("an unchanged TOASTed value keeps what the target has, also when its key changes", async () => {
+    await onBoth("CREATE TABLE t (id int PRIMARY KEY, large text, n int); ALTER TABLE t ALTER large SET STORAGE EXTERNAL");
+    const sync = await startSync(pair, plugin);
+    await pair.source.query("INSERT INTO t SELECT g, repeat(md5(g::text), 500), 0 FROM generate_series(1, 40) g");
+    await pair.source.query("UPDATE t SET n = n + 1");
+    await sync.caughtUp();
+    await pair.source.query(
+      "UPDATE t SET n = n + 1 WHERE id > 20; UPDATE t SET id = id + 1000 WHERE id <= 10; UPDATE t SET large = 'short' WHERE id = 30",
+    );
+    await sync.caughtUp();
+    await expectSame("SELECT id, n, md5(large) FROM t ORDER BY id");
+    await sync.stop();
+  });
+
+  test("a transaction larger than a group is applied in pieces and commits once", async () => {
+    await onBoth("CREATE TABLE t (id int PRIMARY KEY, note text)");
+    const sync = await startSync(pair, plugin, { maxChanges: 500, maxBytes: 1024 * 1024 });
+    await pair.source.query(
+      "BEGIN; INSERT INTO t SELECT g, 'x' FROM generate_series(1, 4321) g; UPDATE t SET note = 'y' WHERE id % 2 = 0; DELETE FROM t WHERE id > 4000; COMMIT",
+    );
+    await pair.source.query("INSERT INTO t VALUES (0, 'last')");
+    await sync.caughtUp();
+    await expectSame("SELECT * FROM t ORDER BY id");
+    await sync.stop();
+  });
+
+  test("TRUNCATE stands in its place between other changes", async () => {
+    await onBoth("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY REFERENCES a)");
+    const sync = await startSync(pair, plugin);
+    await pair.source.query("BEGIN; INSERT INTO a VALUES (1); INSERT INTO b VALUES (1); TRUNCATE a, b; INSERT INTO a VALUES (2); COMMIT");
+    await sync.caughtUp();
+    await expectSame("SELECT * FROM a");
+    await expectSame("SELECT * FROM b");
+    await sync.stop();
+  });
+
+  test("rows without a key are told apart by all their values, one of equals at a time", async () => {
+    await onBoth("CREATE TABLE t (a int, j json, n numeric); ALTER TABLE t REPLICA IDENTITY FULL");
+    const sync = await startSync(pair, plugin);
+    await pair.source.query(
+      `INSERT INTO t VALUES (1, '{"a": 1}', 1.0), (1, '{"a": 1}', 1.0), (1, '{"a":1}', 1.00), (NULL, NULL, NULL), (NULL, NULL, NULL)`,
+    );
+    await pair.source.query("DELETE FROM t WHERE ctid = (SELECT min(ctid) FROM t WHERE a = 1)");
+    await pair.source.query("UPDATE t SET n = 2.50 WHERE ctid = (SELECT max(ctid) FROM t WHERE a IS NULL)");
+    await sync.caughtUp();
+    await expectSame("SELECT t::text FROM t ORDER BY 1");
+    await sync.stop();
+  });
+
+  test("a later worker's epoch stops an earlier one before it writes", async () => {
+    await onBoth("CREATE TABLE t (id int PRIMARY KEY)");
+    const sync = await startSync(pair, plugin);
+    await pair.target.query("UPDATE pgdms.migration SET epoch = 2");
+    await pair.source.query("INSERT INTO t VALUES (1)");
+    await expect(sync.caughtUp()).rejects.toMatchObject({ kind: "LostOwnership" });
+    expect((await pair.target.query("SELECT * FROM t")).rows).toEqual([]);
+    await sync.stop();
+  });
+
+  test("a COMMIT whose answer was lost and that arrives late is not applied a second time", async () => {
+    await onBoth("CREATE TABLE t (id int)");
+    await pair.source.query("ALTER TABLE t REPLICA IDENTITY FULL");
+    const sync = await startSync(pair, plugin);
+    // Stands for the late COMMIT: it moves the position and inserts the row while the sync is about to do the same.
+    const late = await pair.target.connect();
+    await late.query("BEGIN; SELECT FROM pgdms.migration FOR UPDATE");
+    await pair.source.query("INSERT INTO t VALUES (1)");
+    const { rows } = await pair.source.query("SELECT pg_current_wal_lsn()::text AS lsn");
+    await expect
+      .poll(
+        async () =>
+          (await pair.target.query("SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%pgdms.migration%'"))
+            .rowCount,
+      )
+      .toBe(1);
+    await late.query("INSERT INTO t VALUES (1)");
+    await late.query("UPDATE pgdms.migration SET position = $1::pg_lsn", [rows[0]?.["lsn"]]);
+    await late.query("COMMIT");
+    await late.end();
+    await pair.source.query("INSERT INTO t VALUES (2)");
+    await sync.caughtUp();
+    await expectSame("SELECT * FROM t ORDER BY id");
+    await sync.stop();
+  });
+
+  test("a walsender that is killed is replaced, and nothing is lost or doubled", async () => {
+    await onBoth("CREATE TABLE t (id int PRIMARY KEY, n int)");
+    const sync = await startSync(pair, plugin);
+    for (let round = 0; round < 5; round++) {
+      await pair.source.query("INSERT INTO t SELECT g + $1::int * 1000, 0 FROM generate_series(1, 1000) g", [round]);
+      await pair.source.query("SELECT pg_terminate_backend(pid) FROM pg_stat_replication WHERE application_name LIKE 'pgdms:%'");
+      await pair.source.query("UPDATE t SET n = n + 1");
+    }
+    await sync.caughtUp();
+    await expectSame("SELECT * FROM t ORDER BY id");
+    await sync.stop();
+  });
+});

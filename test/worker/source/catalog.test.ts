@@ -1,0 +1,63 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { startPostgres, type PostgresServer } from "../../../local/postgres.ts";
+import { connect, versionNum } from "../../../worker/postgres/connect.ts";
+import { readTables, type TableDefinition } from "../../../worker/source/catalog.ts";
+import { freshDatabase } from "../validation/databases.ts";
+
+describe.each(["10", "17"] as const)("the catalog of PostgreSQL %s", (version) => {
+  let postgres: PostgresServer;
+  beforeAll(async () => {
+    postgres = await startPostgres({ version });
+  });
+  afterAll(() => postgres.stop());
+
+  async function tablesOf(...statements: string[]): Promise<TableDefinition[]> {
+    const database = await freshDatabase(postgres, "source");
+    await database.query(...statements);
+    const client = await connect(database.server, { purpose: "test" });
+    return readTables(client, await versionNum(client)).finally(() => client.end());
+  }
+
+  test("a partition knows its topmost table, an inheriting table has none", async () => {
+    const tables = await tablesOf(
+      "CREATE SCHEMA deep",
+      "CREATE TABLE log (a int, b int) PARTITION BY RANGE (a)",
+      "CREATE TABLE deep.log_1 PARTITION OF log FOR VALUES FROM (1) TO (2) PARTITION BY RANGE (b)",
+      "CREATE TABLE log_1_1 PARTITION OF deep.log_1 FOR VALUES FROM (1) TO (2)",
+      "CREATE TABLE log_2 PARTITION OF log FOR VALUES FROM (2) TO (3)",
+      "CREATE TABLE base (a int)",
+      "CREATE TABLE derived () INHERITS (base)",
+    );
+    const root = { schema: "public", name: "log" };
+    expect(tables.map(({ name, partitionRoot }) => [name, partitionRoot])).toEqual([
+      ["base", undefined],
+      ["derived", undefined],
+      ["log_1_1", root],
+      ["log_2", root],
+    ]);
+  });
+
+  test("what PostgreSQL logs of an old row is the replica identity: not a deferrable key, not an index that is gone", async () => {
+    const tables = await tablesOf(
+      "CREATE TABLE a_key (b int, a int, PRIMARY KEY (a, b))",
+      "CREATE TABLE b_deferrable (a int PRIMARY KEY DEFERRABLE)",
+      "CREATE TABLE c_full (a int)",
+      "ALTER TABLE c_full REPLICA IDENTITY FULL",
+      "CREATE TABLE d_index (a int PRIMARY KEY, b int NOT NULL CONSTRAINT d_unique UNIQUE)",
+      "ALTER TABLE d_index REPLICA IDENTITY USING INDEX d_unique",
+      "CREATE TABLE e_gone (a int PRIMARY KEY, b int NOT NULL CONSTRAINT e_unique UNIQUE)",
+      "ALTER TABLE e_gone REPLICA IDENTITY USING INDEX e_unique",
+      "ALTER TABLE e_gone DROP CONSTRAINT e_unique",
+      "CREATE TABLE f_nothing (a int PRIMARY KEY)",
+      "ALTER TABLE f_nothing REPLICA IDENTITY NOTHING",
+    );
+    expect(tables.map(({ name, identity }) => [name, identity])).toEqual([
+      ["a_key", { kind: "key", columns: ["a", "b"] }],
+      ["b_deferrable", { kind: "nothing" }],
+      ["c_full", { kind: "full" }],
+      ["d_index", { kind: "key", columns: ["b"] }],
+      ["e_gone", { kind: "nothing" }],
+      ["f_nothing", { kind: "nothing" }],
+    ]);
+  });
+});

@@ -1,0 +1,182 @@
+import type pg from "pg";
+import { MigrationError, reported, type ReportedError, reportedFrom } from "../../contracts/errors.ts";
+import { formatLsn, type Lsn } from "../../contracts/lsn.ts";
+import { type RunningSync } from "../incremental-sync/sync-phase.ts";
+import { type Migration } from "../migration.ts";
+import { type CutoverOrder } from "../orders.ts";
+import { inPhase } from "../phase.ts";
+import { withConnection } from "../postgres/connect.ts";
+import { withRetry } from "../postgres/retry.ts";
+import { refreshMaterializedViews } from "../schema/materialized-views.ts";
+import { fenceSource, unfenceSource } from "../source/fence.ts";
+import { readCurrentLsn } from "../source/monitor.ts";
+import { writeMarker } from "../source/marker.ts";
+import { changeMigration } from "../target/bookkeeping.ts";
+import { type Prepared } from "../target/prepare.ts";
+import { Statistics } from "./analyze.ts";
+import { compareBothSides } from "./compare-phase.ts";
+import { deferAgain, restoreForCutover, restoreForSync } from "./restore.ts";
+import { copySequences } from "./sequences-phase.ts";
+import { CutoverLog } from "./cutover-log.ts";
+
+/**
+ * Waits until the target has caught up, then for the user's word, and cuts over. Returns once source and target are proven
+ * equal and nothing is missing; a cutover that is refused leaves the sync running and waits for the next word.
+ */
+export async function cutOverWhenAsked(migration: Migration, prepared: Prepared, sync: RunningSync): Promise<void> {
+  const { orders, signal, tell } = migration;
+  const statistics = new Statistics(migration, prepared);
+  await inPhase(migration, { name: "catch up" }, () => becomeReady(migration, prepared, { sync, statistics }));
+  for (;;) {
+    const order = await orders.nextCutover(signal);
+    const errors = await inPhase(migration, { name: "cutover", commandId: order.commandId, refusalOf: ([first]) => first?.code }, () =>
+      cutOver(migration, prepared, { sync, statistics, order }),
+    );
+    tell({ kind: "commandDone", commandId: order.commandId, errors });
+    if (errors.length === 0) return;
+  }
+}
+
+/** READY_TO_COMPLETE: everything that the source had committed when the load ended is on the target, and foreign keys are back. */
+async function becomeReady(migration: Migration, prepared: Prepared, { sync, statistics }: Following): Promise<void> {
+  const { source, target, ownership, board, signal, log } = migration;
+  board.change({ step: "catching up" });
+  const retry = {
+    signal,
+    onRetry: (thrown: unknown): void => {
+      log.warn({ event: "ready.retry", err: thrown }, "not ready yet; trying again");
+      migration.tell({ kind: "retried", what: "catch up" });
+    },
+  };
+  const current = await withRetry(
+    () => withConnection(source, { purpose: "position" }, (client) => readCurrentLsn(client, prepared.sourceVersionNum)),
+    retry,
+  );
+  await sync.reached(current);
+  board.change({ step: "bringing foreign keys back" });
+  await restoreForSync(migration);
+  board.change({ step: "gathering statistics" });
+  if (!prepared.row.isReady) await statistics.analyzeAll();
+  await withRetry(
+    () => withConnection(target, { purpose: "ready" }, (client) => changeMigration(client, ownership, { isReady: true })),
+    retry,
+  );
+  board.event("caughtUp");
+  log.info({ event: "database.ready", position: formatLsn(sync.position()) }, "ready to cut over");
+  board.change({ step: "following changes" });
+  migration.tell({ kind: "movedForward" });
+}
+
+/** What goes on beside the waiting for the user's word. */
+interface Following {
+  readonly sync: RunningSync;
+  readonly statistics: Statistics;
+}
+
+interface Asked extends Following {
+  readonly order: CutoverOrder;
+}
+
+/** One attempt. @returns what stood in the way; empty: the database is proven and only its cleaning up is left. */
+async function cutOver(migration: Migration, prepared: Prepared, { sync, statistics, order }: Asked): Promise<readonly ReportedError[]> {
+  const { board, log, signal, settings } = migration;
+  board.event("cutoverAsked");
+  const steps = new CutoverLog(migration, order);
+  try {
+    await withRetry(() => proveAndRestore(migration, prepared, { sync, statistics, steps }), {
+      signal,
+      onRetry: (thrown, attempt) => {
+        log.warn({ event: "cutover.retry", attempt, err: thrown }, "the cutover was interrupted; trying again");
+        migration.tell({ kind: "retried", what: "cutover" });
+      },
+    });
+    steps.finish();
+    return [];
+  } catch (thrown) {
+    if (signal.aborted || (thrown instanceof MigrationError && thrown.kind === "LostOwnership")) throw thrown;
+    log.warn({ event: "cutover.refused", err: thrown }, "the cutover was refused; the sync goes on");
+    const errors = thrown instanceof CutoverRefused ? thrown.errors : [reportedFrom(thrown, { databaseName: migration.job.selected.name })];
+    for (const error of errors) board.finding(error, "cutover");
+    if (settings.fence === "readOnly")
+      await withSource(migration, (client) => unfenceSource(client, migration.job.selected.name)).catch(() => undefined);
+    await deferAgain(migration, prepared).catch((failure: unknown) =>
+      log.error({ event: "cutover.defer.failed", err: failure }, "triggers could not be set aside again"),
+    );
+    board.event("cutoverRefused");
+    board.change({ step: "following changes" });
+    return errors;
+  }
+}
+
+/** Errors that keep a cutover from being done. */
+class CutoverRefused extends Error {
+  readonly errors: readonly ReportedError[];
+  constructor(errors: readonly ReportedError[]) {
+    super(errors.map(({ code }) => code).join(", "));
+    this.name = "CutoverRefused";
+    this.errors = errors;
+  }
+}
+
+interface Proof extends Following {
+  readonly steps: CutoverLog;
+}
+
+/** The cutover in order. Whatever stands in the way is thrown; nothing is given up before the last proof. */
+async function proveAndRestore(migration: Migration, prepared: Prepared, { sync, statistics, steps }: Proof): Promise<void> {
+  const { settings, job, target, ownership } = migration;
+  if (settings.fence === "readOnly")
+    await steps.step("fence the source", () => withSource(migration, (client) => fenceSource(client, job.selected.name)));
+  const marker = await steps.step("drain pending changes", () => drain(migration, prepared, sync));
+  steps.drained(formatLsn(marker));
+  const late = sync.watchFrom(marker);
+  const differences = await steps.step("compare both sides", () => compareBothSides(migration, prepared, steps));
+  await steps.step("look for late writes", () => drain(migration, prepared, sync));
+  requireQuiet(late);
+  if (differences.length > 0) throw new CutoverRefused(differences);
+  steps.sequences(await steps.step("set sequences", () => copySequences(migration, prepared)));
+  steps.restored(await steps.step("bring constraints and triggers back", () => restoreForCutover(migration)));
+  requireNoErrors(
+    await steps.step("refresh materialized views", () =>
+      withTarget(migration, (client) => refreshMaterializedViews(client, migration.signal)),
+    ),
+  );
+  await steps.step("analyze", () => statistics.analyzeStale());
+  await steps.step("look for late writes once more", () => drain(migration, prepared, sync));
+  requireQuiet(late);
+  await withRetry(
+    () => withConnection(target, { purpose: "cutover" }, (client) => changeMigration(client, ownership, { phase: "completing" })),
+    { signal: migration.signal },
+  );
+}
+
+/** Writes a marker on the source and waits until the target has passed it. */
+async function drain(migration: Migration, { sourceVersionNum }: Prepared, sync: RunningSync): Promise<Lsn> {
+  const marker = await withRetry(() => withSource(migration, (client) => writeMarker(client, sourceVersionNum, migration.job.taskId)), {
+    signal: migration.signal,
+  });
+  await sync.reached(marker);
+  return marker;
+}
+
+/** Writes that came after the user said that there would be none, by table. */
+function requireQuiet(late: ReadonlyMap<string, number>): void {
+  if (late.size === 0) return;
+  const tables = [...late].map(([table, count]) => `${table} (${count})`).join(", ");
+  throw new CutoverRefused([reported("WritesAfterCutover", { detail: `Changes arrived after the cutover's marker: ${tables}.` })]);
+}
+
+function requireNoErrors(errors: readonly ReportedError[]): void {
+  if (errors.length > 0) throw new CutoverRefused(errors);
+}
+
+const withTarget = <T>(migration: Migration, work: (client: pg.Client) => Promise<T>): Promise<T> =>
+  withConnection(migration.target, { purpose: `${migration.ownership.taskId.slice(0, 8)} cutover` }, work);
+
+/** A session that may write although the fence makes the database read-only by default. */
+const withSource = <T>(migration: Migration, work: (client: pg.Client) => Promise<T>): Promise<T> =>
+  withConnection(
+    migration.source,
+    { purpose: `${migration.ownership.taskId.slice(0, 8)} cutover`, session: { default_transaction_read_only: "off" } },
+    work,
+  );

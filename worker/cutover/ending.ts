@@ -1,0 +1,133 @@
+import { errors, MigrationError, reported, reportedFrom } from "../../contracts/errors.ts";
+import { type DatabaseEnd } from "../database-job.ts";
+import { type Migration } from "../migration.ts";
+import { withConnection } from "../postgres/connect.ts";
+import { quoteLiteral, quoteName, quoteTable } from "../postgres/quote.ts";
+import { withRetry } from "../postgres/retry.ts";
+import { restoreEverything } from "../schema/restore.ts";
+import { dropPublication, insertsPublication } from "../source/publication.ts";
+import { dropSlot } from "../source/slot.ts";
+import { dropBookkeeping, type MigrationRow, readMigration } from "../target/bookkeeping.ts";
+import { restoreOptions } from "../target/definitions.ts";
+import { objectName } from "../target/prepare.ts";
+
+/** A side that does not answer is tried again for so long; then the task says what is left. */
+const CLEAN_UP_MS_MAX = 60_000;
+
+const attempts = { attemptsMax: 8 };
+
+/**
+ * Leaves both sides as they should be: on the target all definitions back (after a success they are), on the source no
+ * slot, no publication, no changed identity. Never throws for a side that cannot be reached: it reports what is left there.
+ */
+export async function cleanUp(migration: Migration, end: DatabaseEnd): Promise<void> {
+  const { board, log } = migration;
+  board.change({ step: "cleaning up" });
+  if (end === "CANCELLED" && board.state !== "CANCELLING") board.event("cancelAsked");
+  // The source first: a slot that nobody reads fills its disk.
+  await cleanSource(migration).catch((thrown: unknown) => {
+    log.error({ event: "cleanup.source.failed", err: thrown }, "the source could not be cleaned up");
+    const name = objectName(migration.job.taskId, migration.job.selected.name);
+    board.finding(reported("SourceLeftovers", { detail: sayError(thrown), remedy: leftoverStatements(name) }));
+  });
+  if (end === "COMPLETE") return;
+  await restoreTarget(migration).catch((thrown: unknown) => {
+    log.error({ event: "cleanup.target.failed", err: thrown }, "the target's definitions could not be brought back");
+    board.finding(reportedFrom(thrown));
+  });
+}
+
+const sayError = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown));
+
+const leftoverStatements = (name: string): string =>
+  `On the source: SELECT pg_drop_replication_slot(${quoteLiteral(name)}); DROP PUBLICATION IF EXISTS ${quoteName(name)}, ${quoteName(insertsPublication(name))};`;
+
+async function cleanSource(migration: Migration): Promise<void> {
+  const { source, job } = migration;
+  const row = await readOwnRow(migration);
+  const name = objectName(job.taskId, job.selected.name);
+  const signal = AbortSignal.timeout(CLEAN_UP_MS_MAX);
+  await withRetry(
+    () =>
+      withConnection(
+        source,
+        { purpose: `${job.taskId.slice(0, 8)} clean-up`, session: { default_transaction_read_only: "off" } },
+        async (client) => {
+          await endOwnWalSender(client, name);
+          await dropSlot(client, name, { signal });
+          if (row?.plugin !== "test_decoding") await dropPublication(client, name).catch(ignoreMissingRight);
+          for (const table of row?.changedIdentities ?? [])
+            await client.query(`ALTER TABLE IF EXISTS ONLY ${quoteTable(table)} REPLICA IDENTITY DEFAULT`);
+        },
+      ),
+    { signal, ...attempts },
+  );
+}
+
+/** Our own stream may still be ending; nobody else reads a slot of this name. */
+async function endOwnWalSender(client: { query(sql: string, values: unknown[]): Promise<unknown> }, slot: string): Promise<void> {
+  await client.query("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1 AND active_pid IS NOT NULL", [
+    slot,
+  ]);
+}
+
+/** Where there are no publications (before 10), or none of ours could be made, there is none to drop. */
+function ignoreMissingRight(thrown: unknown): void {
+  const code = thrown instanceof Error && "code" in thrown ? thrown.code : undefined;
+  if (code !== "42501" && code !== "42601") throw thrown;
+}
+
+interface OwnRow extends MigrationRow {
+  readonly changedIdentities: readonly { readonly schema: string; readonly name: string }[];
+}
+
+/** The bookkeeping, when the target still has it and it is ours. */
+async function readOwnRow({ target, ownership }: Migration): Promise<OwnRow | undefined> {
+  try {
+    return await withConnection(target, { purpose: "clean-up" }, async (client) => {
+      const row = await readMigration(client);
+      if (row?.taskId !== ownership.taskId) return undefined;
+      const { rows } = await client.query<{ schema: string; name: string }>(
+        "SELECT schema_name AS schema, table_name AS name FROM pgdms.table_sync WHERE had_no_identity AND NOT is_insert_only",
+      );
+      return { ...row, changedIdentities: rows };
+    });
+  } catch {
+    return undefined;
+  }
+}
+
+/** After a failure or a cancel: every definition comes back, validated where the rows allow it. */
+async function restoreTarget(migration: Migration): Promise<void> {
+  const signal = AbortSignal.timeout(24 * 3600 * 1000); // index builds take as long as they take
+  if (!(await readOwnRow(migration))) return;
+  const { failures } = await withRetry(() => restoreEverything(restoreOptions(migration, signal)), { signal, ...attempts });
+  for (const failure of failures) migration.board.finding(failure);
+}
+
+/**
+ * Removes the bookkeeping, once the end is written down elsewhere. After a failure it stays while it still owes
+ * definitions. May be called again: a worker that takes over does just this when the end was recorded.
+ */
+export async function finishEnded(migration: Migration, end: DatabaseEnd): Promise<void> {
+  const { target, ownership, board, log, job, tell } = migration;
+  try {
+    await withRetry(
+      () =>
+        withConnection(target, { purpose: `${ownership.taskId.slice(0, 8)} clean-up` }, async (client) => {
+          const row = await readMigration(client);
+          if (row?.taskId !== ownership.taskId) return;
+          if (row.epoch > ownership.epoch) throw new MigrationError("LostOwnership");
+          const { rowCount } = await client.query("SELECT FROM pgdms.deferred_ddl WHERE NOT is_restored LIMIT 1");
+          if (end === "FAILED" && rowCount === 1) log.warn({ event: "bookkeeping.kept" }, errors.DefinitionNotRestored.title);
+          else await dropBookkeeping(client);
+        }),
+      { signal: AbortSignal.timeout(CLEAN_UP_MS_MAX), ...attempts },
+    );
+  } catch (thrown) {
+    log.error({ event: "bookkeeping.left", err: thrown }, "the bookkeeping could not be removed from the target");
+    board.finding(reportedFrom(thrown, { databaseName: job.selected.name }), "bookkeeping");
+  }
+  board.flush();
+  if (job.ended) tell({ kind: "ended", end, wasRefused: false, errors: [] });
+}

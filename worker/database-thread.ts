@@ -1,0 +1,68 @@
+import { parentPort, workerData } from "node:worker_threads";
+import { requireSettings } from "../contracts/settings.ts";
+import { type DatabaseJob, type FromDatabase, type ToDatabase } from "./database-job.ts";
+import { createLogger } from "./log.ts";
+import { migrateDatabase } from "./migration.ts";
+import { Orders } from "./orders.ts";
+import { ProgressBoard } from "./progress-board.ts";
+import { serverFor } from "./secrets.ts";
+
+// The thread of one database: wires its messages to a migration, and ends with it.
+
+const port = parentPort;
+if (!port) throw new Error("this file is the entry of a worker thread");
+const job = workerData as DatabaseJob;
+const { selected } = job;
+const log = createLogger(job.logLevel, job.workerId).child({
+  taskId: job.taskId,
+  databaseName: selected.name,
+  ...(job.traceId === undefined ? {} : { traceId: job.traceId }),
+});
+const tell = (message: FromDatabase): void => port.postMessage(message);
+
+const orders = new Orders();
+let resolveEndRecorded: () => void = () => undefined;
+const endRecorded = new Promise<void>((resolve) => (resolveEndRecorded = resolve));
+
+port.on("message", (message: ToDatabase) => {
+  if (message.kind === "cutover") orders.cutOver(message);
+  else if (message.kind === "cancel") orders.cancel();
+  else if (message.kind === "stop") orders.stop();
+  else resolveEndRecorded();
+});
+
+const board = new ProgressBoard({
+  databaseName: selected.name,
+  targetDatabaseName: selected.targetDatabaseName,
+  send: (items) => tell({ kind: "items", items }),
+  log,
+});
+
+await migrateDatabase({
+  job,
+  source: serverFor("source", tlsOf(job.source, selected.sourceSetting), job.secrets),
+  target: serverFor("target", tlsOf(job.target, selected.targetSetting), job.secrets),
+  settings: requireSettings(selected),
+  ownership: { taskId: job.taskId, epoch: job.epoch },
+  board,
+  orders,
+  signal: orders.signal,
+  log,
+  tell,
+  endRecorded,
+});
+port.close();
+
+/** Clients that cannot send encryptConnection and trustServerCertificate say it in the settings. */
+function tlsOf(connection: DatabaseJob["source"], setting: Readonly<Record<string, string>>): DatabaseJob["source"] {
+  const said = (...names: string[]): boolean | undefined => {
+    const text = names.map((name) => setting[name]).find((value) => value !== undefined && value !== "asGiven");
+    return text === undefined ? undefined : text === "true";
+  };
+  return {
+    ...connection,
+    encryptConnection: said("encryptSource", "encryptTarget", "encryptConnection") ?? connection.encryptConnection,
+    trustServerCertificate:
+      said("trustSourceCertificate", "trustTargetCertificate", "trustServerCertificate") ?? connection.trustServerCertificate,
+  };
+}

@@ -1,0 +1,213 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { MigrationError } from "../../contracts/errors.ts";
+import { tableKey } from "../../contracts/tables.ts";
+import { type Migration } from "../migration.ts";
+import { withConnection } from "../postgres/connect.ts";
+import { withRetry } from "../postgres/retry.ts";
+import { startTableRestore } from "../schema/restore.ts";
+import { copiedColumns, readTables } from "../source/catalog.ts";
+import { dropSlot, readSlot } from "../source/slot.ts";
+import { createSlot, type ExportedSnapshot, temporarySnapshot } from "../source/snapshot.ts";
+import { changeMigration } from "../target/bookkeeping.ts";
+import { restoreOptions } from "../target/definitions.ts";
+import { type Prepared } from "../target/prepare.ts";
+import { readKeyValues } from "./key-values.ts";
+import { readLedger, tableLoads } from "./ledger.ts";
+import { type LoadProgress, loadTables } from "./load-tables.ts";
+import { cutsByKey, type LoadPlan, type LoadTable, planLoad } from "./plan.ts";
+import { SnapshotLost } from "./snapshot-lost.ts";
+
+/** Between two snapshots when one was lost, so that a source in trouble is left in peace. */
+const NEXT_SNAPSHOT_MS = 1_000;
+
+/**
+ * Loads every table, under the slot's snapshot or, after an interruption, what is left under a new one, and builds the
+ * indexes that were set aside as tables finish.
+ */
+export async function loadEverything(migration: Migration, prepared: Prepared, signal: AbortSignal): Promise<void> {
+  const { board, target, ownership, log, tell } = migration;
+  await showLedger(migration, prepared);
+  if (prepared.row.phase === "syncing") return board.change({ initializationCompleted: true });
+  const startedMs = Date.now();
+  for (let isFirst = true; !(await loadOnce(migration, prepared, { isFirst, signal })); isFirst = false)
+    await sleep(NEXT_SNAPSHOT_MS, undefined, { signal });
+  await withRetry(() => withConnection(target, { purpose: "load" }, (client) => changeMigration(client, ownership, { phase: "syncing" })), {
+    signal,
+  });
+  board.change({ initializationCompleted: true });
+  tell({ kind: "movedForward" });
+  log.info(
+    { event: "load.done", tables: prepared.tables.length, rows: board.database.fullLoadRows, durationMs: Date.now() - startedMs },
+    "full load done",
+  );
+}
+
+/** Loads under one snapshot. @returns false when tables are left that need another one. */
+async function loadOnce(
+  migration: Migration,
+  prepared: Prepared,
+  { isFirst, signal }: { isFirst: boolean; signal: AbortSignal },
+): Promise<boolean> {
+  const { board, log } = migration;
+  const snapshot = await (isFirst ? firstSnapshot(migration, prepared, signal) : nextSnapshot(migration, prepared, signal));
+  try {
+    if (board.state === "INITIALIAZING") board.event("slotCreated");
+    board.event("loadBegan");
+    // Planned after the snapshot, and anew for each: what is left may have been altered.
+    const plan = await makePlan(migration, prepared, signal);
+    await loadUnder(migration, prepared, { plan, snapshot, signal });
+    return true;
+  } catch (thrown) {
+    if (!(thrown instanceof SnapshotLost)) throw thrown;
+    log.warn({ event: "load.snapshot.lost", err: thrown }, "the snapshot is gone; going on under a new one");
+    return false;
+  } finally {
+    await snapshot.release();
+  }
+}
+
+interface Load {
+  readonly plan: LoadPlan;
+  readonly snapshot: ExportedSnapshot;
+  readonly signal: AbortSignal;
+}
+
+async function loadUnder(migration: Migration, prepared: Prepared, { plan, snapshot, signal }: Load): Promise<void> {
+  const { source, target, ownership, settings, board, log, tell } = migration;
+  const onProgress = (done: number, total: number): void => board.change({ step: `building indexes (${done} of ${total})` });
+  const restore = await withRetry(() => startTableRestore({ ...restoreOptions(migration, signal), onProgress }), { signal });
+  board.change({ step: "loading tables" });
+  try {
+    await loadTables({
+      source,
+      target,
+      ownership,
+      plan,
+      snapshot,
+      settings,
+      canBeReplica: prepared.canBeReplica,
+      clientEncoding: prepared.clientEncoding,
+      signal,
+      // Nothing else needs the snapshot: the source's vacuum is held back no longer than each table's copy takes.
+      onProgress: (table, progress) => showLoading(migration, table, progress),
+      onTableLoaded: (table, progress) => {
+        showLoaded(migration, table, progress);
+        restore.tableLoaded(table.target);
+        tell({ kind: "movedForward" });
+      },
+      onInterrupted: (thrown, attempt) => {
+        log.warn({ event: "load.interrupted", attempt, err: thrown }, "a load stream was interrupted; trying again");
+        tell({ kind: "retried", what: "full load" });
+      },
+    });
+    board.change({ step: "building indexes" });
+    const { failures } = await restore.finish();
+    const [first] = failures;
+    if (first)
+      throw new MigrationError("DefinitionNotRestored", {
+        detail: failures.map(({ message }) => message).join(" "),
+        ...(first.remedy === undefined ? {} : { remedy: first.remedy }),
+      });
+  } finally {
+    restore.stop();
+  }
+}
+
+async function makePlan(
+  { source, target, settings }: Migration,
+  { tables, sourceVersionNum, targetVersionNum }: Prepared,
+  signal: AbortSignal,
+): Promise<LoadPlan> {
+  return withRetry(
+    async () => {
+      const found = await withConnection(target, { purpose: "plan" }, (client) => readTables(client, targetVersionNum));
+      const targets = new Map(
+        found.map((table) => [tableKey(table), new Map(copiedColumns(table).map((column) => [column.name, column]))]),
+      );
+      const list: LoadTable[] = tables.map((table) => ({
+        ...table,
+        isTargetPartitioned: false,
+        targetColumns: targets.get(tableKey(table.target)) ?? new Map<string, never>(),
+      }));
+      const keyed = cutsByKey(list, settings, sourceVersionNum);
+      const keyValues =
+        keyed.length > 0
+          ? await withConnection(source, { purpose: "plan" }, (client) => readKeyValues(client, keyed))
+          : new Map<string, readonly bigint[]>();
+      return planLoad(list, settings, { sourceVersionNum, keyValues });
+    },
+    { signal },
+  );
+}
+
+/** The slot with its own snapshot for a load that begins; for one that goes on, a new snapshot beside the slot. */
+async function firstSnapshot(migration: Migration, prepared: Prepared, signal: AbortSignal): Promise<ExportedSnapshot> {
+  const { source, target, ownership, board } = migration;
+  const { row } = prepared;
+  if (row.phase === "loading") return await nextSnapshot(migration, prepared, signal);
+  board.change({ step: "creating the replication slot" });
+  return withRetry(
+    async () => {
+      // A worker before may have died between the slot and its record; nothing was loaded under it.
+      await withConnection(source, { purpose: "slot" }, (client) => dropSlot(client, row.slot, { signal }));
+      const snapshot = await createSlot(source, { ...slotOptions(migration, prepared, signal), slot: row.slot });
+      try {
+        await withConnection(target, { purpose: "slot" }, (client) =>
+          changeMigration(client, ownership, { slotLsn: snapshot.lsn, position: snapshot.lsn, phase: "loading" }),
+        );
+        return snapshot;
+      } catch (thrown) {
+        await snapshot.release();
+        throw thrown;
+      }
+    },
+    { signal },
+  );
+}
+
+/** A snapshot for what is left. The migration's own slot must still be good: it keeps what happens meanwhile. */
+async function nextSnapshot(migration: Migration, prepared: Prepared, signal: AbortSignal): Promise<ExportedSnapshot> {
+  const { source, board } = migration;
+  board.change({ step: "taking a new snapshot" });
+  return withRetry(
+    async () => {
+      await withConnection(source, { purpose: "slot" }, async (client) => {
+        const slot = await readSlot(client, prepared.sourceVersionNum, prepared.row.slot);
+        if (!slot || slot.walStatus === "lost") throw new MigrationError("SlotLost", { detail: `Slot ${prepared.row.slot}.` });
+      });
+      return temporarySnapshot(source, {
+        ...slotOptions(migration, prepared, signal),
+        slot: `${prepared.row.slot.slice(0, 50)}_t${migration.ownership.epoch}`,
+      });
+    },
+    { signal },
+  );
+}
+
+const slotOptions = ({ settings }: Migration, { row }: Prepared, signal: AbortSignal): Omit<Parameters<typeof createSlot>[1], "slot"> => ({
+  plugin: row.plugin,
+  timeoutMs: settings.slotTimeoutSeconds * 1000,
+  signal,
+});
+
+/** What earlier workers have loaded is on the board from the start. */
+async function showLedger({ target, board }: Migration, { tables, row }: Prepared): Promise<void> {
+  if (row.phase === "preparing") return;
+  const loads = tableLoads(await withConnection(target, { purpose: "ledger" }, readLedger));
+  for (const table of tables) {
+    const load = loads.get(tableKey(table));
+    if (!load) continue;
+    board.table(table, { fullLoadRows: load.rows, fullLoadBytes: load.bytes, state: load.isLoaded ? "COMPLETED" : "BEFORE_LOAD" });
+  }
+}
+
+function showLoading({ board }: Migration, table: LoadTable, { rows, bytes }: LoadProgress): void {
+  const startedOn = board.tableProgress(table)?.fullLoadStartedOn ?? new Date().toISOString();
+  board.table(table, { state: "FULL_LOAD", fullLoadStartedOn: startedOn, fullLoadRows: rows, fullLoadBytes: bytes });
+}
+
+function showLoaded({ board, log }: Migration, table: LoadTable, { rows, bytes }: LoadProgress): void {
+  const endedOn = new Date().toISOString();
+  board.table(table, { state: "COMPLETED", fullLoadRows: rows, fullLoadBytes: bytes, fullLoadEndedOn: endedOn, lastModifiedTime: endedOn });
+  log.debug({ event: "load.table.done", schema: table.schema, table: table.name, rows, bytes }, "table loaded");
+}

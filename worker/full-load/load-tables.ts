@@ -1,0 +1,201 @@
+import { setMaxListeners } from "node:events";
+import { MigrationError } from "../../contracts/errors.ts";
+import { type Settings } from "../../contracts/settings.ts";
+import { displayName, tableKey } from "../../contracts/tables.ts";
+import { withConnection } from "../postgres/connect.ts";
+import { failureCode } from "../postgres/failures.ts";
+import { withRetry } from "../postgres/retry.ts";
+import { readLedger, tableLoads, type TableLoad } from "./ledger.ts";
+import { sayRange } from "./part-range.ts";
+import { type LoadPlan, type LoadTable } from "./plan.ts";
+import { prepareLoad } from "./prepare-load.ts";
+import { decideLoad, type PartWork } from "./resume.ts";
+import { SnapshotLost } from "./snapshot-lost.ts";
+import { LoadStream, type StreamOptions } from "./stream.ts";
+
+/** Progress within a part is told this often at most. */
+const PROGRESS_INTERVAL_MS = 250;
+
+/** How far one table is: rows of finished parts, bytes of all parts. */
+export interface LoadProgress {
+  readonly rows: number;
+  readonly bytes: number;
+  readonly partsDone: number;
+  readonly parts: number;
+}
+
+export interface LoadOptions extends StreamOptions {
+  readonly plan: LoadPlan;
+  readonly settings: Pick<Settings, "fullLoadStreams" | "onExistingRows">;
+  /** All streams are in the snapshot: its exporter may go, at the price that a broken stream cannot be opened again. */
+  readonly onSnapshotImported?: () => void;
+  /** Told when a table's first part begins, as bytes pass, and with each part. */
+  readonly onProgress?: (table: LoadTable, progress: LoadProgress) => void;
+  /** Told once for each table that this call has finished. */
+  readonly onTableLoaded?: (table: LoadTable, load: LoadProgress) => void;
+  /** A connection broke, or something else that mends itself; the part is tried again. */
+  readonly onInterrupted?: (thrown: unknown, attempt: number) => void;
+}
+
+/**
+ * Loads what of the plan the ledger does not have as done, in several streams. Each part is loaded as a whole or not at
+ * all, so the call can end anywhere and be made again.
+ * @throws SnapshotLost when parts are left that need another snapshot; what could be loaded is loaded by then.
+ * @throws MigrationError LoadFailed, with the table; LostOwnership; or the signal's reason.
+ */
+export async function loadTables(options: LoadOptions): Promise<void> {
+  const { target, ownership, plan, snapshot, settings, canBeReplica, signal } = options;
+  const session: Record<string, string> = canBeReplica ? { session_replication_role: "replica" } : {};
+  const purpose = `${ownership.taskId.slice(0, 8)} load`;
+  const { left, loads } = await withRetry(
+    () =>
+      withConnection(target, { purpose, session }, async (client) => {
+        const decision = decideLoad(plan, await readLedger(client), snapshot.lsn, settings.onExistingRows);
+        await prepareLoad(client, ownership, decision);
+        return { left: decision.left, loads: tableLoads(await readLedger(client)) };
+      }),
+    { signal, onRetry: (thrown, attempt) => options.onInterrupted?.(thrown, attempt) },
+  );
+  await new Load(options, left, loads).run();
+}
+
+class Load {
+  private readonly options: LoadOptions;
+  private readonly queue: PartWork[];
+  /** Parts that this snapshot cannot give. */
+  private readonly lost: PartWork[] = [];
+  private readonly tables: TableFigures;
+  private readonly stop = new AbortController();
+  private readonly imported = new Set<LoadStream>();
+  private readonly streamCount: number;
+
+  constructor(options: LoadOptions, left: readonly PartWork[], loads: ReadonlyMap<string, TableLoad>) {
+    this.options = options;
+    this.queue = [...left];
+    this.tables = new TableFigures(options, loads);
+    this.streamCount = Math.min(options.settings.fullLoadStreams, left.length);
+  }
+
+  async run(): Promise<void> {
+    const signal = AbortSignal.any([this.options.signal, this.stop.signal]);
+    setMaxListeners(0, signal); // a few for each stream
+    const streams = Array.from({ length: this.streamCount }, () =>
+      this.runStream(signal).catch((thrown: unknown) => this.stop.abort(thrown)),
+    );
+    await Promise.all(streams);
+    this.options.signal.throwIfAborted();
+    this.stop.signal.throwIfAborted();
+    this.lost.push(...this.queue);
+    const [first] = this.lost;
+    if (first) throw new SnapshotLost(`${this.lost.length} parts need another snapshot, the first of ${displayName(first.plan.table)}`);
+  }
+
+  /** One stream takes part after part. Without its snapshot it gives its part back and ends; the others go on. */
+  private async runStream(signal: AbortSignal): Promise<void> {
+    const stream = new LoadStream({ ...this.options, signal });
+    try {
+      for (let work = this.queue.shift(); work; work = this.queue.shift()) {
+        try {
+          await this.loadPart(stream, work, signal);
+        } catch (thrown) {
+          if (!(thrown instanceof SnapshotLost)) throw signal.aborted ? thrown : loadError(work, thrown);
+          this.queue.unshift(work);
+          return;
+        }
+      }
+      await stream.close();
+    } finally {
+      stream.destroy();
+    }
+  }
+
+  private async loadPart(stream: LoadStream, work: PartWork, signal: AbortSignal): Promise<void> {
+    const onRetry = (thrown: unknown, attempt: number): void => this.options.onInterrupted?.(thrown, attempt);
+    const outcome = await withRetry(
+      async () => {
+        await stream.open();
+        this.noteImported(stream);
+        return await stream.loadPart(work, this.tables.begin(work));
+      },
+      { signal, onRetry },
+    );
+    if (outcome.kind === "loaded") this.tables.finish(work, outcome);
+    else this.lost.push(work);
+  }
+
+  private noteImported(stream: LoadStream): void {
+    if (this.imported.has(stream)) return;
+    this.imported.add(stream);
+    if (this.imported.size === this.streamCount) this.options.onSnapshotImported?.();
+  }
+}
+
+interface Running {
+  rows: number;
+  bytes: number;
+  partsDone: number;
+  readonly parts: number;
+  /** Bytes of parts under way, by part. */
+  readonly underWay: Map<number, number>;
+  toldMs: number;
+}
+
+/** Adds up what the streams do to the figures of tables. */
+class TableFigures {
+  private readonly options: LoadOptions;
+  private readonly tables = new Map<string, Running>();
+
+  constructor(options: LoadOptions, loads: ReadonlyMap<string, TableLoad>) {
+    this.options = options;
+    for (const [key, { rows, bytes, partsDone, parts }] of loads)
+      this.tables.set(key, { rows, bytes, partsDone, parts, underWay: new Map(), toldMs: 0 });
+  }
+
+  /** @returns what to call with the bytes that have passed. A part that is tried again begins at zero. */
+  begin({ plan: { table }, part }: PartWork): (bytes: number) => void {
+    const running = this.of(table);
+    running.underWay.set(part, 0);
+    this.tell(table, running);
+    return (bytes) => {
+      running.underWay.set(part, (running.underWay.get(part) ?? 0) + bytes);
+      if (Date.now() - running.toldMs >= PROGRESS_INTERVAL_MS) this.tell(table, running);
+    };
+  }
+
+  finish({ plan: { table }, part }: PartWork, { rows, bytes }: { readonly rows: number; readonly bytes: number }): void {
+    const running = this.of(table);
+    running.underWay.delete(part);
+    running.rows += rows;
+    running.bytes += bytes;
+    running.partsDone++;
+    this.tell(table, running);
+    if (running.partsDone === running.parts) this.options.onTableLoaded?.(table, figures(running));
+  }
+
+  private of(table: LoadTable): Running {
+    const running = this.tables.get(tableKey(table));
+    if (!running) throw new Error(`the ledger lost the table ${displayName(table)}`);
+    return running;
+  }
+
+  private tell(table: LoadTable, running: Running): void {
+    running.toldMs = Date.now();
+    this.options.onProgress?.(table, figures(running));
+  }
+}
+
+function figures({ rows, bytes, partsDone, parts, underWay }: Running): LoadProgress {
+  const bytesUnderWay = [...underWay.values()].reduce((sum, part) => sum + part, 0);
+  return { rows, bytes: bytes + bytesUnderWay, partsDone, parts };
+}
+
+function loadError({ plan: { table }, range }: PartWork, thrown: unknown): unknown {
+  if (thrown instanceof MigrationError) return thrown;
+  const sqlState = failureCode(thrown);
+  return new MigrationError("LoadFailed", {
+    table: displayName(table),
+    detail: `${displayName(table)}, ${sayRange(range)}: ${thrown instanceof Error ? thrown.message : String(thrown)}.`,
+    ...(sqlState === undefined ? {} : { sqlState }),
+    cause: thrown,
+  });
+}

@@ -1,0 +1,179 @@
+import { MigrationError } from "../../contracts/errors.ts";
+import { formatLsn, type Lsn } from "../../contracts/lsn.ts";
+import { displayName } from "../../contracts/tables.ts";
+import { connect } from "../postgres/connect.ts";
+import { failureCode } from "../postgres/failures.ts";
+import { pipeCopy } from "../postgres/pipe-copy.ts";
+import { quoteLiteral, quoteName, quoteTable } from "../postgres/quote.ts";
+import { takeOver, type RawSession } from "../postgres/raw-session.ts";
+import { type Server } from "../postgres/server.ts";
+import { type Ownership } from "../target/ownership.ts";
+import { copyFromSql, copyToSql } from "./copy-sql.ts";
+import { type TablePlan } from "./plan.ts";
+import { type PartWork } from "./resume.ts";
+import { SnapshotLost } from "./snapshot-lost.ts";
+
+/** A snapshot of the source that is on offer while its exporter lives. */
+interface LoadSnapshot {
+  readonly name: string;
+  readonly lsn: Lsn;
+  readonly isAlive: () => boolean;
+}
+
+export interface StreamOptions {
+  readonly source: Server;
+  readonly target: Server;
+  readonly ownership: Ownership;
+  readonly snapshot: LoadSnapshot;
+  /** Whether the target's role may set session_replication_role. */
+  readonly canBeReplica: boolean;
+  readonly clientEncoding: string;
+  readonly signal: AbortSignal;
+}
+
+export type PartOutcome =
+  | { readonly kind: "loaded"; readonly rows: number; readonly bytes: number }
+  /** The table was rewritten after the snapshot was taken (TRUNCATE, VACUUM FULL, some ALTER TABLE): it needs a later one. */
+  | { readonly kind: "rewritten" };
+
+/** Says that a snapshot is unknown: 22023 until PostgreSQL 16, 42704 since 17, 55000 when its exporter has just ended. */
+const UNKNOWN_SNAPSHOT = new Set(["22023", "42704", "55000"]);
+
+/** One pair of sessions that loads part after part: the source's in the snapshot, the target's in a transaction for each part. */
+export class LoadStream {
+  private readonly options: StreamOptions;
+  private source: RawSession | undefined;
+  private target: RawSession | undefined;
+
+  constructor(options: StreamOptions) {
+    this.options = options;
+  }
+
+  /**
+   * Opens what is not open.
+   * @throws SnapshotLost when the source's session must be opened and the snapshot is gone.
+   */
+  async open(): Promise<void> {
+    if (!this.source?.isUsable) this.source = await this.openSource();
+    if (!this.target?.isUsable) this.target = await this.openTarget();
+  }
+
+  /**
+   * Loads one part and records it, in one transaction of the target. After an error the stream is closed, and opened again
+   * by the next call of open().
+   * @throws MigrationError LostOwnership, or what either server says.
+   */
+  async loadPart(work: PartWork, onBytes: (bytes: number) => void): Promise<PartOutcome> {
+    const { source, target } = this;
+    if (!source || !target) throw new Error("the stream is not open");
+    try {
+      const known = await this.beginPart(target, work);
+      if (known) return known;
+      const outcome = (await lockUnlessRewritten(source, work.plan)) ? await this.copyPart(source, target, work, onBytes) : REWRITTEN;
+      // What the part locked on the source is let go, so that the application's DDL does not wait for the whole load.
+      await source.query("ROLLBACK TO SAVEPOINT part");
+      if (outcome.kind === "rewritten") await target.query("ROLLBACK");
+      return outcome;
+    } catch (thrown) {
+      this.destroy();
+      throw thrown;
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.source?.end(), this.target?.end()]);
+  }
+
+  destroy(): void {
+    this.source?.destroy();
+    this.target?.destroy();
+  }
+
+  /**
+   * The lock on the ledger's row waits for an earlier attempt whose connection broke at its commit; then its state says
+   * whether that commit happened.
+   */
+  private async beginPart(target: RawSession, work: PartWork): Promise<PartOutcome | undefined> {
+    const results = await target.query(`BEGIN; SELECT state, rows, bytes FROM pgdms.table_load WHERE ${ledgerRow(work)} FOR UPDATE`);
+    const [state, rows, bytes] = (results[1]?.rows[0] ?? []).map((value) => value?.toString("utf8"));
+    if (state === undefined) throw lostOwnership(this.options.ownership);
+    if (state !== "done") return undefined;
+    await target.query("ROLLBACK");
+    return { kind: "loaded", rows: Number(rows), bytes: Number(bytes) };
+  }
+
+  private async copyPart(source: RawSession, target: RawSession, work: PartWork, onBytes: (bytes: number) => void): Promise<PartOutcome> {
+    const { signal, ownership, snapshot } = this.options;
+    const sql = { sourceSql: copyToSql(work.plan, work.range), targetSql: copyFromSql(work.plan) };
+    const { rows, bytes } = await pipeCopy({ source, target, ...sql }, { signal, onBytes });
+    const [fence, update] = await target.query(
+      `SELECT FROM pgdms.migration WHERE task_id = ${quoteLiteral(ownership.taskId)} AND epoch = ${ownership.epoch} FOR KEY SHARE;
+       UPDATE pgdms.table_load SET state = 'done', snapshot_lsn = '${formatLsn(snapshot.lsn)}', rows = ${rows}, bytes = ${bytes},
+              started_on = now(), ended_on = clock_timestamp() WHERE ${ledgerRow(work)}`,
+    );
+    if (fence?.rowCount !== 1 || update?.rowCount !== 1) throw lostOwnership(ownership);
+    await target.query("COMMIT");
+    return { kind: "loaded", rows, bytes };
+  }
+
+  private async openSource(): Promise<RawSession> {
+    const { source, snapshot, clientEncoding, signal } = this.options;
+    if (!snapshot.isAlive()) throw new SnapshotLost("the session that exported the snapshot has ended");
+    const session = takeOver(await connect(source, { purpose: this.purpose, clientEncoding }), "source", signal);
+    try {
+      await session.query(
+        `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT ${quoteLiteral(snapshot.name)}; SAVEPOINT part`,
+      );
+      return session;
+    } catch (thrown) {
+      session.destroy();
+      if (UNKNOWN_SNAPSHOT.has(failureCode(thrown) ?? "")) throw new SnapshotLost("the source does not know the snapshot any more", thrown);
+      throw thrown;
+    }
+  }
+
+  private async openTarget(): Promise<RawSession> {
+    const { target, canBeReplica, clientEncoding, signal } = this.options;
+    // Triggers and foreign keys stay quiet: the rows have passed them on the source.
+    const session: Record<string, string> = canBeReplica ? { session_replication_role: "replica" } : {};
+    return takeOver(await connect(target, { purpose: this.purpose, clientEncoding, session }), "target", signal);
+  }
+
+  private get purpose(): string {
+    return `${this.options.ownership.taskId.slice(0, 8)} load`;
+  }
+}
+
+const REWRITTEN: PartOutcome = { kind: "rewritten" };
+
+/**
+ * Locks a table against being rewritten while it is read, and sees whether it was since the snapshot: pg_class shows the
+ * file of the snapshot's time, pg_relation_filenode that of now. A rewritten table may look empty to an older snapshot
+ * (manual, 13.6 "Caveats"), and its rows have other addresses, so that ranges of ctid would not fit together.
+ * @throws MigrationError SourceTableChanged when a column has another type than the plan says: its binary form would be
+ * taken for that of the planned type.
+ */
+async function lockUnlessRewritten(source: RawSession, { table, columns }: TablePlan): Promise<boolean> {
+  const name = quoteTable(table);
+  const types = ["1", ...columns.map((column) => `pg_typeof(t.${quoteName(column.name)})::oid`)].join(", ");
+  const [, file, now] = await source.query(
+    `LOCK TABLE ONLY ${name} IN ACCESS SHARE MODE;
+     SELECT FROM pg_class WHERE oid = ${quoteLiteral(name)}::regclass AND relfilenode = pg_relation_filenode(oid);
+     SELECT ${types} FROM (SELECT) one LEFT JOIN (SELECT * FROM ONLY ${name} LIMIT 0) t ON true`,
+  );
+  if (file?.rowCount !== 1) return false;
+  const typesNow = (now?.rows[0] ?? []).slice(1).map((oid) => Number(oid?.toString("latin1")));
+  const changed = columns.find(({ typeOid }, n) => typesNow[n] !== typeOid);
+  if (!changed) return true;
+  throw new MigrationError("SourceTableChanged", {
+    table: displayName(table),
+    detail: `Column ${changed.name} of ${displayName(table)} got another type while the load was on its way.`,
+    remedy: "Give the target's column the same type and run the task again.",
+  });
+}
+
+const ledgerRow = ({ plan: { table }, part }: PartWork): string =>
+  `schema_name = ${quoteLiteral(table.schema)} AND table_name = ${quoteLiteral(table.name)} AND part = ${part}`;
+
+const lostOwnership = ({ epoch }: Ownership): MigrationError =>
+  new MigrationError("LostOwnership", { detail: `This worker held epoch ${epoch}.` });

@@ -1,0 +1,173 @@
+import { MigrationError } from "../../contracts/errors.ts";
+import { formatLsn, type Lsn } from "../../contracts/lsn.ts";
+import { displayName } from "../../contracts/tables.ts";
+import { isTransient } from "../postgres/failures.ts";
+import { quoteLiteral } from "../postgres/quote.ts";
+import { type RawSession } from "../postgres/raw-session.ts";
+import { type StepResult } from "../postgres/wire/exchanges.ts";
+import { type ServerError } from "../postgres/wire/server-error.ts";
+import { type Ownership } from "../target/ownership.ts";
+import { type Change } from "./change.ts";
+import { type ChangeCounts, countChanges } from "./counts.ts";
+import { fold, type Segment } from "./fold.ts";
+import { type Group } from "./group.ts";
+import { statementFor } from "./in-order.ts";
+import { type CheckedStep, netSteps, statementStep } from "./net-steps.ts";
+
+/** Statements of one pipeline when changes are applied one by one: bounds the answers held in memory. */
+const IN_ORDER_CHUNK = 1_000;
+
+/** Prepared statements of one session; past that a new session is cheaper than the memory they hold on the target. */
+const STATEMENTS_MAX = 2_000;
+
+const UNIQUE_VIOLATION = "23505";
+const EXCLUSION_VIOLATION = "23P01";
+const DIVISION_BY_ZERO = "22012";
+const INVALID_TEXT = "22P02";
+const UNKNOWN_LABEL = /^invalid input value for enum (.+?): /;
+
+/**
+ * Brings groups of changes to the target, each in one target transaction with its position, and only while this worker
+ * owns the migration. A group is applied set-wise; when a unique value moves between rows so that the set cannot be
+ * applied, the same group is applied change by change in the order of the source.
+ */
+export class Applier {
+  readonly #session: RawSession;
+  readonly #ownership: Ownership;
+  readonly #statements = new Set<string>();
+  #position: Lsn;
+  /** A piece of a large transaction was applied; its transaction is open on the target. */
+  #isOpen = false;
+
+  /** @param position as the bookkeeping has it: every group is applied on top of the one before, or not at all. */
+  constructor(session: RawSession, ownership: Ownership, position: Lsn) {
+    this.#session = session;
+    this.#ownership = ownership;
+    this.#position = position;
+  }
+
+  /** The session has gathered more than is good for it: open another one, between two transactions. */
+  get isWorn(): boolean {
+    return this.#statements.size > STATEMENTS_MAX && !this.#isOpen;
+  }
+
+  /**
+   * Applies a group; when it returns, a whole group is durable and a piece is in the open transaction.
+   * @throws MigrationError LostOwnership, ApplyFailed, RowMissingOnTarget; or a transient failure, after which the
+   * session is of no more use and the target has nothing of the group.
+   */
+  async apply(group: Group): Promise<ChangeCounts> {
+    const counts = countChanges(group.changes);
+    const records = [
+      ...counts.steps(),
+      ...(group.endLsn === undefined ? [] : [positionStep(this.#ownership, this.#position, group.endLsn)]),
+    ];
+    try {
+      // One write, one wait: after an error the server passes the rest over.
+      await this.#run([beginStep(this.#isOpen), ...fold(group.changes).flatMap(segmentSteps), ...records]);
+    } catch (thrown) {
+      if (!isUniqueConflict(thrown)) throw thrown;
+      await this.#applyInOrder(group.changes);
+      await this.#run(records);
+    }
+    this.#isOpen = true;
+    if (group.endLsn !== undefined) await this.#commit(group.endLsn);
+    return counts;
+  }
+
+  async #commit(endLsn: Lsn): Promise<void> {
+    await this.#run([{ step: { sql: "COMMIT" }, table: undefined, rowCount: undefined }]);
+    this.#isOpen = false;
+    this.#position = endLsn;
+  }
+
+  async #applyInOrder(changes: readonly Change[]): Promise<void> {
+    await this.#run([{ step: { sql: "ROLLBACK TO SAVEPOINT pgdms" }, table: undefined, rowCount: undefined }]);
+    for (let n = 0; n < changes.length; n += IN_ORDER_CHUNK) {
+      await this.#run(changes.slice(n, n + IN_ORDER_CHUNK).map((change) => statementStep(statementFor(change))));
+    }
+  }
+
+  async #run(steps: readonly CheckedStep[]): Promise<void> {
+    for (const { step } of steps) if ("prepared" in step) this.#statements.add(step.prepared);
+    const results = await this.#session.pipeline(steps.map(({ step }) => step));
+    results.forEach((result, n) => requireSuccess(result, steps[n] as CheckedStep));
+  }
+}
+
+/** Deferred constraints of the source were checked at its commit; here they are checked at ours. */
+const beginStep = (isOpen: boolean): CheckedStep => ({
+  step: { sql: isOpen ? "RELEASE SAVEPOINT pgdms; SAVEPOINT pgdms" : "BEGIN; SET CONSTRAINTS ALL DEFERRED; SAVEPOINT pgdms" },
+  table: undefined,
+  rowCount: undefined,
+});
+
+const segmentSteps = (segment: Segment): CheckedStep[] =>
+  segment.kind === "net" ? segment.tables.flatMap(netSteps) : [statementStep(statementFor(segment.change))];
+
+/**
+ * Moves the position on, in one step without a round trip. Fails with a division by zero when another worker has taken
+ * over, and also when the position is not where this session left it: a COMMIT of an earlier connection, whose answer was
+ * lost, may arrive after the position was read, and the same changes must then not be applied again.
+ */
+function positionStep({ taskId, epoch }: Ownership, from: Lsn, to: Lsn): CheckedStep {
+  const sql = `WITH moved AS (
+      UPDATE pgdms.migration SET position = '${formatLsn(to)}'
+       WHERE task_id = ${quoteLiteral(taskId)} AND epoch = ${epoch} AND coalesce(position, slot_lsn) = '${formatLsn(from)}' RETURNING 1)
+    SELECT 1 / count(*) FROM moved`;
+  return { step: { sql }, table: undefined, rowCount: undefined };
+}
+
+/** The position was not where it was left; reading it again decides whether that is a late COMMIT or another worker. */
+class PositionMoved extends Error {
+  readonly code = "40001"; // serialization_failure: tried again on new connections
+  constructor(cause: unknown) {
+    super("the position on the target is not where this session left it", { cause });
+    this.name = "PositionMoved";
+  }
+}
+
+const isUniqueConflict = (thrown: unknown): boolean =>
+  thrown instanceof MigrationError && (thrown.detail.sqlState === UNIQUE_VIOLATION || thrown.detail.sqlState === EXCLUSION_VIOLATION);
+
+function requireSuccess(result: StepResult, { rowCount, table, step }: CheckedStep): void {
+  if (result.error)
+    throw stepFailure(result.error, table === undefined ? undefined : displayName(table.definition), "sql" in step ? step.sql : "");
+  if (rowCount === undefined || result.rowCount === rowCount) return;
+  throw new MigrationError("RowMissingOnTarget", {
+    ...(table === undefined ? {} : { table: displayName(table.definition) }),
+    detail: `${rowCount} rows were to be changed, ${result.rowCount} were found.`,
+  });
+}
+
+function stepFailure(failure: ServerError, table: string | undefined, sql: string): unknown {
+  if (failure.code === DIVISION_BY_ZERO && sql.includes("pgdms.migration")) return new PositionMoved(failure);
+  if (isTransient(failure)) return failure;
+  const enumType = failure.code === INVALID_TEXT ? UNKNOWN_LABEL.exec(failure.message)?.[1] : undefined;
+  if (enumType !== undefined) return labelMissing(enumType, table, failure);
+  return new MigrationError("ApplyFailed", {
+    ...(table === undefined ? {} : { table }),
+    detail: describe(failure),
+    sqlState: failure.code,
+    cause: failure,
+  });
+}
+
+/** A label that was added on the way: ALTER TYPE … ADD VALUE is not in the stream (pitfalls 71). */
+const labelMissing = (type: string, table: string | undefined, cause: ServerError): MigrationError =>
+  new MigrationError("SourceTableChanged", {
+    ...(table === undefined ? {} : { table }),
+    detail: `The source uses a label of the enum type ${type} that the target's type does not have.`,
+    remedy: `On the target: ALTER TYPE ${type} ADD VALUE with the source's new label; the migration goes on by itself.`,
+    sqlState: cause.code,
+    cause,
+  });
+
+/** What may be told of a failure: texts of the classes 22 (data) and 23 (constraints) may hold values of rows. */
+function describe({ code, message, constraint, column }: ServerError): string {
+  const where = [constraint === undefined ? "" : `constraint ${constraint}`, column === undefined ? "" : `column ${column}`]
+    .filter(Boolean)
+    .join(", ");
+  const what = code.startsWith("22") || code.startsWith("23") ? "" : `${message} `;
+  return `${what}(SQLSTATE ${code}${where === "" ? "" : `, ${where}`})`;
+}

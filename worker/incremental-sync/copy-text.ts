@@ -1,0 +1,74 @@
+import { kindAt, NULL_KIND, columnOffsets, type Tuple } from "./tuple.ts";
+
+/** How large one piece of COPY data grows before it is handed on, in bytes. */
+const PIECE_BYTES = 64 * 1024;
+
+/**
+ * COPY's text format (manual, COPY, "Text Format"): columns end with a tab, rows with a newline; a backslash, tab, newline and
+ * carriage return inside a value are escaped. Only ASCII bytes are touched, so any encoding whose other bytes are
+ * above 127 passes through.
+ */
+const ESCAPES: readonly (number | undefined)[] = Object.assign(new Array<number | undefined>(256).fill(undefined), {
+  0x08: 0x62, // \b
+  0x09: 0x74, // \t
+  0x0a: 0x6e, // \n
+  0x0b: 0x76, // \v
+  0x0c: 0x66, // \f
+  0x0d: 0x72, // \r
+  0x5c: 0x5c, // \\
+});
+
+/** Writes the given columns of rows as COPY text, in pieces of bounded size (a row larger than that is a piece of its own). */
+export function* copyText(rows: readonly Tuple[], positions: readonly number[]): Generator<Buffer> {
+  let piece = Buffer.allocUnsafe(PIECE_BYTES);
+  let length = 0;
+  const offsets: number[] = [];
+  for (const row of rows) {
+    columnOffsets(row, offsets);
+    const sizeMax = row.length * 2 + positions.length * 2 + 1;
+    if (length + sizeMax > piece.length) {
+      if (length > 0) yield piece.subarray(0, length);
+      piece = Buffer.allocUnsafe(Math.max(PIECE_BYTES, sizeMax));
+      length = 0;
+    }
+    length = writeRow(piece, length, { row, offsets, positions });
+  }
+  if (length > 0) yield piece.subarray(0, length);
+}
+
+interface RowToWrite {
+  readonly row: Tuple;
+  readonly offsets: readonly number[];
+  readonly positions: readonly number[];
+}
+
+function writeRow(into: Buffer, start: number, { row, offsets, positions }: RowToWrite): number {
+  let length = start;
+  for (let n = 0; n < positions.length; n++) {
+    if (n > 0) into[length++] = 0x09;
+    const offset = offsets[positions[n] as number] as number;
+    if (kindAt(row, offset) === NULL_KIND) {
+      into[length++] = 0x5c;
+      into[length++] = 0x4e; // \N
+    } else {
+      length = writeEscaped(into, length, row, offset + 5, offset + 5 + row.readInt32BE(offset + 1));
+    }
+  }
+  into[length++] = 0x0a;
+  return length;
+}
+
+function writeEscaped(into: Buffer, start: number, row: Tuple, from: number, to: number): number {
+  let length = start;
+  for (let n = from; n < to; n++) {
+    const byte = row[n] as number;
+    const escape = ESCAPES[byte];
+    if (escape === undefined) {
+      into[length++] = byte;
+    } else {
+      into[length++] = 0x5c;
+      into[length++] = escape;
+    }
+  }
+  return length;
+}

@@ -1,0 +1,62 @@
+import { displayName, tableKey } from "../../contracts/tables.ts";
+import { quoteLiteral } from "../postgres/quote.ts";
+import { type Change } from "./change.ts";
+import { type CheckedStep } from "./net-steps.ts";
+import { type SyncTarget } from "./sync-table.ts";
+
+/** How many changes of each kind a table had. */
+export interface TableCounts {
+  readonly table: SyncTarget;
+  inserts: number;
+  updates: number;
+  deletes: number;
+}
+
+/** Changes of a group by table, as the source made them (not their net effect). */
+export class ChangeCounts {
+  readonly byTable: ReadonlyMap<string, TableCounts>;
+
+  constructor(byTable: ReadonlyMap<string, TableCounts>) {
+    this.byTable = byTable;
+  }
+
+  /** Adds the counts to the bookkeeping, in the transaction of the changes; no step when there were none. */
+  steps(): CheckedStep[] {
+    if (this.byTable.size === 0) return [];
+    const values = [...this.byTable.values()].map(
+      ({ table, inserts, updates, deletes }) =>
+        `(${quoteLiteral(table.schema)}, ${quoteLiteral(table.name)}, ${inserts}, ${updates}, ${deletes}, now())`,
+    );
+    const sql = `INSERT INTO pgdms.table_sync AS k (schema_name, table_name, inserts, updates, deletes, last_change_on) VALUES ${values.join(", ")}
+      ON CONFLICT (schema_name, table_name) DO UPDATE SET inserts = k.inserts + excluded.inserts, updates = k.updates + excluded.updates,
+        deletes = k.deletes + excluded.deletes, last_change_on = excluded.last_change_on`;
+    return [{ step: { sql }, table: undefined, rowCount: undefined }];
+  }
+
+  /** Names of the tables, for messages. */
+  get tableNames(): string[] {
+    return [...this.byTable.values()].map(({ table }) => displayName(table));
+  }
+}
+
+/** Counts the changes of a group. A truncation counts as none. */
+export function countChanges(changes: readonly Change[]): ChangeCounts {
+  const byTable = new Map<string, TableCounts>();
+  let last: { definition: SyncTarget; counts: TableCounts } | undefined;
+  for (const change of changes) {
+    if (change.kind === "truncate") continue;
+    const { definition } = change.table;
+    if (last?.definition !== definition) last = { definition, counts: countsOf(byTable, definition) };
+    if (change.kind === "insert") last.counts.inserts++;
+    else if (change.kind === "update") last.counts.updates++;
+    else last.counts.deletes++;
+  }
+  return new ChangeCounts(byTable);
+}
+
+function countsOf(byTable: Map<string, TableCounts>, table: SyncTarget): TableCounts {
+  const key = tableKey(table);
+  const known = byTable.get(key) ?? { table, inserts: 0, updates: 0, deletes: 0 };
+  byTable.set(key, known);
+  return known;
+}

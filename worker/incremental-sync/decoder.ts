@@ -1,0 +1,95 @@
+import { MigrationError } from "../../contracts/errors.ts";
+import { type Lsn } from "../../contracts/lsn.ts";
+import { tableKey } from "../../contracts/tables.ts";
+import { type Change } from "./change.ts";
+import { parsePgoutput, type PluginMessage, type Relation } from "./pgoutput.ts";
+import { type SyncTable, type SyncTarget, toSyncTable } from "./sync-table.ts";
+
+/** What the sync acts on: the plugin's messages with their tables found and the changes that are loaded already left out. */
+export type StreamEvent =
+  /** When it was committed on the source, where the plugin says it so early; 0 where it does not. */
+  | { readonly kind: "begin"; readonly committedAtMs: number }
+  | { readonly kind: "change"; readonly change: Change }
+  | { readonly kind: "commit"; readonly endLsn: Lsn; readonly committedAtMs: number }
+  | { readonly kind: "nothing" };
+
+const NOTHING: StreamEvent = { kind: "nothing" };
+
+/** Turns the messages of one stream of pgoutput into events. One for each connection: relations are told anew on each. */
+export class PgoutputDecoder {
+  readonly #targets: ReadonlyMap<string, SyncTarget>;
+  readonly #tables = new Map<number, SyncTable | undefined>();
+  #tableCount = 0;
+  #commitLsn = 0n as Lsn;
+
+  /** @param targets the tables of the migration by tableKey; changes of other tables are left out. */
+  constructor(targets: ReadonlyMap<string, SyncTarget>) {
+    this.#targets = targets;
+  }
+
+  /**
+   * Reads one message. Rows in the answer point into the message's bytes.
+   * @throws MigrationError SourceTableChanged when a table no longer fits.
+   */
+  decode(bytes: Buffer): StreamEvent {
+    const message = parsePgoutput(bytes);
+    switch (message.kind) {
+      case "begin":
+        this.#commitLsn = message.commitLsn;
+        return { kind: "begin", committedAtMs: message.committedAtMs };
+      case "commit":
+        return { kind: "commit", endLsn: message.endLsn, committedAtMs: message.committedAtMs };
+      case "relation":
+        this.#learn(message.relation);
+        return NOTHING;
+      case "insert":
+      case "update":
+      case "delete":
+        return this.#rowChange(message);
+      case "truncate":
+        return this.#truncation(message);
+      case "message":
+      case "other":
+        return NOTHING;
+    }
+  }
+
+  #learn(relation: Relation): void {
+    const target = this.#targets.get(tableKey(relation));
+    this.#tables.set(relation.id, target && toSyncTable(relation, target, this.#tableCount++));
+  }
+
+  /** The table of a change, or undefined when it is none of ours or the change is in the loaded rows already. */
+  #table(relationId: number): SyncTable | undefined {
+    if (!this.#tables.has(relationId)) throw new RangeError(`the stream names relation ${relationId} without having described it`);
+    const table = this.#tables.get(relationId);
+    // A snapshot holds what committed before its position, so a change counts from there on (as PostgreSQL's own table
+    // synchronisation reasons: should_apply_changes_for_rel in replication/logical/worker.c).
+    return table !== undefined && this.#commitLsn >= table.definition.snapshotLsn ? table : undefined;
+  }
+
+  #rowChange(message: Extract<PluginMessage, { kind: "insert" | "update" | "delete" }>): StreamEvent {
+    const table = this.#table(message.relationId);
+    if (table === undefined) return NOTHING;
+    if (message.kind === "insert") return { kind: "change", change: { kind: "insert", table, row: message.row } };
+    if (table.definition.isInsertOnly) return NOTHING;
+    if (message.kind === "update") return { kind: "change", change: { kind: "update", table, old: message.old?.row, row: message.row } };
+    return { kind: "change", change: { kind: "delete", table, old: message.old.row } };
+  }
+
+  #truncation({ relationIds, cascade, restartIdentity }: Extract<PluginMessage, { kind: "truncate" }>): StreamEvent {
+    const tables = relationIds.flatMap((id) => this.#table(id) ?? []);
+    if (tables.length === 0) return NOTHING;
+    const partitioned = tables.find(({ definition }) => definition.isTargetPartitioned);
+    // One partition is emptied on the source; on the target its rows lie among others.
+    if (partitioned)
+      throw new MigrationError("ApplyFailed", {
+        table: `${partitioned.definition.schema}.${partitioned.definition.name}`,
+        detail: "A partition was truncated on the source, and the target's table is partitioned differently.",
+        remedy: "Delete the partition's rows on the source with DELETE, or give the target the same partitions.",
+      });
+    const listed = relationIds.filter((id) => this.#tables.get(id) !== undefined);
+    const sparesOthers = tables.length < listed.length;
+    return { kind: "change", change: { kind: "truncate", tables, cascade, restartIdentity, sparesOthers } };
+  }
+}

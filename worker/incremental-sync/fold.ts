@@ -1,0 +1,127 @@
+import { type Change } from "./change.ts";
+import { type SyncTable } from "./sync-table.ts";
+import { columnOffsets, hasUnchanged, keyOf, type Tuple, withUnchangedFrom } from "./tuple.ts";
+
+/**
+ * The net effect of many changes on the rows of one table, each row at most once in all of it: apply deletes, then
+ * updates, then inserts.
+ */
+export interface NetChanges {
+  readonly table: SyncTable;
+  /** Rows (any version of them) whose key is to be deleted. */
+  readonly deletes: readonly Tuple[];
+  /** New rows; values that were not sent keep what the target has. */
+  readonly updates: readonly Tuple[];
+  readonly inserts: readonly Tuple[];
+}
+
+/** A stretch of the stream that can be applied set-wise, or one change that must be applied alone and in its place. */
+export type Segment =
+  { readonly kind: "net"; readonly tables: readonly NetChanges[] } | { readonly kind: "single"; readonly change: Change };
+
+/**
+ * The net state of one row: what is on the target before (`deleteOld`: a row that must go first) and what must be there
+ * after (`row`).
+ */
+type Net =
+  | { readonly kind: "insert"; readonly row: Tuple }
+  | { readonly kind: "update"; readonly row: Tuple }
+  | { readonly kind: "delete"; readonly old: Tuple }
+  | { readonly kind: "replace"; readonly old: Tuple; readonly row: Tuple };
+
+/**
+ * Folds changes, in the order of the source, into segments of net changes. A change that cannot be folded (TRUNCATE, a
+ * table whose rows have no key, a key that changes together with a value that was not sent) ends a segment and stands alone.
+ */
+export function fold(changes: readonly Change[]): Segment[] {
+  const segments: Segment[] = [];
+  let current = new Map<SyncTable, Map<string, Net>>();
+  const close = (): void => {
+    const tables = [...current].map(([table, rows]) => toNetChanges(table, rows)).filter(isNotEmpty);
+    if (tables.length > 0) segments.push({ kind: "net", tables });
+    current = new Map();
+  };
+  for (const change of changes) {
+    if (foldInto(current, change)) continue;
+    close();
+    segments.push({ kind: "single", change });
+  }
+  close();
+  return segments;
+}
+
+/** Folds one change into the rows; false, with nothing changed, when it cannot be folded. */
+function foldInto(current: Map<SyncTable, Map<string, Net>>, change: Change): boolean {
+  if (change.kind === "truncate" || change.table.keyPositions.length === 0) return false;
+  let rows = current.get(change.table);
+  if (!rows) {
+    rows = new Map<string, Net>();
+    current.set(change.table, rows);
+  }
+  switch (change.kind) {
+    case "insert":
+      return insertRow(rows, rowKey(change.table, change.row), change.row);
+    case "update":
+      return updateRow(rows, change);
+    case "delete":
+      return deleteRow(rows, rowKey(change.table, change.old), change.old);
+  }
+}
+
+const offsetsBuffer: number[] = [];
+
+/** The key of a row, from the row itself. */
+const rowKey = (table: SyncTable, row: Tuple): string => keyOf(row, columnOffsets(row, offsetsBuffer), table.keyPositions);
+
+function insertRow(rows: Map<string, Net>, key: string, row: Tuple): boolean {
+  const known = rows.get(key);
+  if (known === undefined) rows.set(key, { kind: "insert", row });
+  else if (known.kind === "delete") rows.set(key, { kind: "replace", old: known.old, row });
+  else return false; // The source cannot have had the row twice: let the target say what is wrong.
+  return true;
+}
+
+function updateRow(rows: Map<string, Net>, { table, old, row }: Extract<Change, { kind: "update" }>): boolean {
+  const key = rowKey(table, row);
+  const oldKey = old === undefined ? key : rowKey(table, old);
+  if (key === oldKey) {
+    const known = rows.get(key);
+    if (known?.kind === "delete") return false;
+    rows.set(key, known ? { ...known, row: withUnchangedFrom(known.row, row) } : { kind: "update", row });
+    return true;
+  }
+  return moveRow(rows, { key, oldKey, old: old as Tuple, row });
+}
+
+/** A row that got another key is a row deleted and a row inserted, if all its values are at hand. */
+function moveRow(rows: Map<string, Net>, { key, oldKey, old, row }: { key: string; oldKey: string; old: Tuple; row: Tuple }): boolean {
+  const known = rows.get(oldKey);
+  if (known?.kind === "delete") return false;
+  const whole = known === undefined ? row : withUnchangedFrom(known.row, row);
+  const there = rows.get(key);
+  if (hasUnchanged(whole) || (there !== undefined && there.kind !== "delete")) return false;
+  return deleteRow(rows, oldKey, old) && insertRow(rows, key, whole);
+}
+
+function deleteRow(rows: Map<string, Net>, key: string, old: Tuple): boolean {
+  const known = rows.get(key);
+  if (known === undefined || known.kind === "update") rows.set(key, { kind: "delete", old });
+  else if (known.kind === "insert") rows.delete(key);
+  else if (known.kind === "replace") rows.set(key, { kind: "delete", old: known.old });
+  else return false;
+  return true;
+}
+
+function toNetChanges(table: SyncTable, rows: ReadonlyMap<string, Net>): NetChanges {
+  const deletes: Tuple[] = [];
+  const updates: Tuple[] = [];
+  const inserts: Tuple[] = [];
+  for (const net of rows.values()) {
+    if (net.kind === "delete" || net.kind === "replace") deletes.push(net.old);
+    if (net.kind === "update") updates.push(net.row);
+    if (net.kind === "insert" || net.kind === "replace") inserts.push(net.row);
+  }
+  return { table, deletes, updates, inserts };
+}
+
+const isNotEmpty = ({ deletes, updates, inserts }: NetChanges): boolean => deletes.length + updates.length + inserts.length > 0;

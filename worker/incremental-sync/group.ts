@@ -1,0 +1,99 @@
+import { type Lsn } from "../../contracts/lsn.ts";
+import { type Change } from "./change.ts";
+
+/**
+ * A stretch of the stream that is applied in one go. Either whole source transactions (`endLsn` says up to where the
+ * target is then complete), or a piece of one transaction that is too large for one piece: it is applied into an open
+ * target transaction that commits with the last piece.
+ */
+export interface Group {
+  readonly changes: readonly Change[];
+  readonly bytes: number;
+  /** End of the last whole transaction; undefined: a piece, more of its transaction follows. */
+  readonly endLsn: Lsn | undefined;
+  /** When that transaction was committed on the source. */
+  readonly committedAtMs: number;
+}
+
+export interface GroupLimits {
+  readonly maxChanges: number;
+  readonly maxBytes: number;
+}
+
+/** Collects changes between the stream and the target. Knows nothing of either. */
+export class GroupBuilder {
+  readonly #limits: GroupLimits;
+  /** Changes of whole transactions that wait to be applied. */
+  #whole: Change[] = [];
+  #wholeBytes = 0;
+  #endLsn: Lsn | undefined;
+  #committedAtMs = 0;
+  /** Changes of the transaction that is arriving. */
+  #open: Change[] = [];
+  #openBytes = 0;
+  #isArriving = false;
+
+  constructor(limits: GroupLimits) {
+    this.#limits = limits;
+  }
+
+  /** A transaction begins to arrive. */
+  begin(): void {
+    this.#isArriving = true;
+  }
+
+  add(change: Change, bytes: number): void {
+    this.#open.push(change);
+    this.#openBytes += bytes;
+  }
+
+  /** The arriving transaction is complete. */
+  commit(endLsn: Lsn, committedAtMs: number): void {
+    if (this.#whole.length === 0) this.#whole = this.#open;
+    else for (const change of this.#open) this.#whole.push(change);
+    this.#wholeBytes += this.#openBytes;
+    this.#open = [];
+    this.#openBytes = 0;
+    this.#isArriving = false;
+    this.#endLsn = endLsn;
+    this.#committedAtMs = committedAtMs;
+  }
+
+  /** Changes that arrived and were not handed out. */
+  get pendingChanges(): number {
+    return this.#whole.length + this.#open.length;
+  }
+
+  /** Nothing arrived that was not handed out, and no transaction is on its way. */
+  get isEmpty(): boolean {
+    return this.#endLsn === undefined && !this.#isArriving;
+  }
+
+  /** Enough is waiting: the source must wait. */
+  get isFull(): boolean {
+    const { maxChanges, maxBytes } = this.#limits;
+    return this.pendingChanges >= maxChanges || this.#wholeBytes + this.#openBytes >= maxBytes;
+  }
+
+  /** The next group to apply, or undefined while there is nothing that may be applied. */
+  take(): Group | undefined {
+    if (this.#endLsn !== undefined) return this.#takeWhole(this.#endLsn);
+    if (this.#open.length > 0 && this.isFull) return this.#takePiece();
+    return undefined;
+  }
+
+  #takeWhole(endLsn: Lsn): Group {
+    const group = { changes: this.#whole, bytes: this.#wholeBytes, endLsn, committedAtMs: this.#committedAtMs };
+    this.#whole = [];
+    this.#wholeBytes = 0;
+    this.#endLsn = undefined;
+    return group;
+  }
+
+  #takePiece(): Group {
+    const group = { changes: this.#open, bytes: this.#openBytes, endLsn: undefined, committedAtMs: 0 };
+    this.#open = [];
+    this.#openBytes = 0;
+    return group;
+  }
+}

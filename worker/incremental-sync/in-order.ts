@@ -1,0 +1,105 @@
+import { type Change } from "./change.ts";
+import { type SyncColumn, type SyncTable } from "./sync-table.ts";
+import { type Tuple, valuesOf } from "./tuple.ts";
+
+/** One statement for one change, with its parameters as bytes in text form, and how many rows it must touch. */
+export interface Statement {
+  readonly sql: string;
+  readonly values: readonly (Buffer | null)[];
+  /** Undefined where any number is right. */
+  readonly rowCount: number | undefined;
+  readonly table: SyncTable | undefined;
+}
+
+/**
+ * Built-in types whose equal values also look the same. Others either have no equality (json, xml, point: pitfalls 16 and
+ * 68) or one that is too wide to tell rows apart (1.0 and 1.00 of numeric, citext): those are compared by their text.
+ */
+const PLAIN_EQUALITY = new Set([
+  16 /* bool */, 17 /* bytea */, 18 /* "char" */, 19 /* name */, 20 /* int8 */, 21 /* int2 */, 23 /* int4 */, 26 /* oid */, 1082 /* date */,
+  1083 /* time */, 1114 /* timestamp */, 1184 /* timestamptz */, 2950 /* uuid */,
+]);
+
+/** Equal under the collation C only when they are the same; other collations may be blind to case or accents. */
+const COLLATED = new Set([25 /* text */, 1043 /* varchar */]);
+
+/** The statement that does to the target what the change did to the source, for use in the order of the source. */
+export function statementFor(change: Change): Statement {
+  switch (change.kind) {
+    case "insert":
+      return insertStatement(change.table, change.row);
+    case "update":
+      return updateStatement(change.table, change.old, change.row);
+    case "delete":
+      return deleteStatement(change.table, change.old);
+    case "truncate":
+      return truncateStatement(change);
+  }
+}
+
+function insertStatement(table: SyncTable, row: Tuple): Statement {
+  const values = valuesOf(row).map((value) => value ?? null);
+  const columns = table.columns.map(({ quoted }) => quoted).join(", ");
+  const marks = table.columns.map((_, n) => `$${n + 1}`).join(", ");
+  // ONLY has no meaning in INSERT.
+  const into = table.targetSql.replace(/^ONLY /, "");
+  const sql = table.columns.length === 0 ? `INSERT INTO ${into} DEFAULT VALUES` : `INSERT INTO ${into} (${columns}) VALUES (${marks})`;
+  return { sql, values, rowCount: 1, table };
+}
+
+function updateStatement(table: SyncTable, old: Tuple | undefined, row: Tuple): Statement {
+  const values = valuesOf(row);
+  const set = table.columns.filter(({ position }) => values[position] !== undefined);
+  const parameters: (Buffer | null)[] = set.map(({ position }) => values[position] ?? null);
+  const where = whereRow(table, old ?? row, parameters);
+  const assignments = set.map(({ quoted }, n) => `${quoted} = $${n + 1}`).join(", ");
+  const sql = `UPDATE ${table.targetSql} SET ${assignments} WHERE ${where.sql}`;
+  return { sql, values: where.parameters, rowCount: 1, table };
+}
+
+function deleteStatement(table: SyncTable, old: Tuple): Statement {
+  const where = whereRow(table, old, []);
+  const sql = `DELETE FROM ${table.targetSql} WHERE ${where.sql}`;
+  return { sql, values: where.parameters, rowCount: 1, table };
+}
+
+/**
+ * Finds one row: by its key, or, without one, by all its values and then a single one of the equals by its ctid
+ * (rows that are the same are interchangeable).
+ */
+function whereRow(table: SyncTable, row: Tuple, before: readonly (Buffer | null)[]): { sql: string; parameters: (Buffer | null)[] } {
+  const values = valuesOf(row);
+  const parameters = [...before];
+  const isKeyed = table.keyPositions.length > 0;
+  const columns = isKeyed ? table.keyPositions.map((position) => table.columns[position] as SyncColumn) : table.columns;
+  const conditions = columns.flatMap((column) => {
+    const value = values[column.position];
+    if (value === undefined) return []; // not sent: it cannot help to find the row
+    if (value === null) return [`${column.quoted} IS NULL`];
+    parameters.push(value);
+    return [equals(column, parameters.length, isKeyed)];
+  });
+  const sql = conditions.length === 0 ? "true" : conditions.join(" AND ");
+  if (isKeyed) return { sql, parameters };
+  return { sql: `(tableoid, ctid) = (SELECT tableoid, ctid FROM ${table.targetSql} WHERE ${sql} LIMIT 1)`, parameters };
+}
+
+/** Keys are compared as their index does; without a key, equal must mean the same, which a collation may see otherwise. */
+function equals({ quoted, typeOid, typeName }: SyncColumn, parameter: number, isKeyed: boolean): string {
+  if (isKeyed) return `${quoted} = $${parameter}`;
+  if (COLLATED.has(typeOid)) return `${quoted} COLLATE "C" = $${parameter}`;
+  if (PLAIN_EQUALITY.has(typeOid)) return `${quoted} = $${parameter}`;
+  return `${quoted}::text COLLATE "C" = ($${parameter}::${typeName})::text COLLATE "C"`;
+}
+
+/** Tables that refer to these and were loaded later forbid TRUNCATE, or would be emptied by its CASCADE: then rows are deleted. */
+function truncateStatement({ tables, cascade, restartIdentity, sparesOthers }: Extract<Change, { kind: "truncate" }>): Statement {
+  if (sparesOthers) {
+    const [last = "", ...others] = tables.map(({ targetSql }) => `DELETE FROM ${targetSql}`);
+    const before = others.map((statement, n) => `d${n} AS (${statement})`).join(", ");
+    return { sql: before === "" ? last : `WITH ${before} ${last}`, values: [], rowCount: undefined, table: undefined };
+  }
+  const list = tables.map(({ targetSql }) => targetSql).join(", ");
+  const sql = `TRUNCATE ${list}${restartIdentity ? " RESTART IDENTITY" : ""}${cascade ? " CASCADE" : ""}`;
+  return { sql, values: [], rowCount: undefined, table: undefined };
+}

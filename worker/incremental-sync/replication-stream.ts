@@ -1,0 +1,329 @@
+import { EventEmitter } from "node:events";
+import { type Socket } from "node:net";
+import pg, { type Client, type ClientConfig } from "pg";
+import { LogicalReplicationService } from "pg-logical-replication";
+import { MigrationError } from "../../contracts/errors.ts";
+import { formatLsn, laterLsn, LSN_ZERO, type Lsn } from "../../contracts/lsn.ts";
+import { quoteLiteral, quoteName } from "../postgres/quote.ts";
+import { clientConfig, connectError } from "../postgres/connect.ts";
+import { ConnectionLost, failureCode } from "../postgres/failures.ts";
+import { type Server } from "../postgres/server.ts";
+import { MessageReader } from "../postgres/wire/message-reader.ts";
+import { BACKEND } from "../postgres/wire/message-types.ts";
+import { parseServerError } from "../postgres/wire/server-error.ts";
+import { POSTGRES_EPOCH_MS } from "./pgoutput.ts";
+
+/** How often the source is told what is durable, whether or not it asks and however slow the target is. */
+const STATUS_INTERVAL_MS = 1_000;
+
+/** Nothing at all from the source for so long means that the link is gone: a walsender that lives sends keep-alives. */
+const SILENCE_MS_MAX = 60_000;
+
+/** What the session asks for, so that a slow target does not make the source hang up (pitfalls, rule 13). */
+const WAL_SENDER_TIMEOUT = "120s";
+
+const XLOG_DATA = 0x77; // w
+const XLOG_DATA_HEADER_BYTES = 25;
+const KEEP_ALIVE = 0x6b; // k
+
+/** The position of a frame's data. */
+export const frameLsn = (frame: Buffer): Lsn => frame.readBigUInt64BE(1) as Lsn;
+
+/** When the source sent the frame, by its own clock, in milliseconds since 1970. */
+export const frameSentAtMs = (frame: Buffer): number => Number(frame.readBigInt64BE(17) / 1000n) + POSTGRES_EPOCH_MS;
+
+export interface StreamOptions {
+  readonly slot: string;
+  readonly startLsn: Lsn;
+  readonly plugin: "pgoutput" | "test_decoding";
+  /** Publications, for pgoutput. */
+  readonly publications: readonly string[];
+  readonly sourceVersionNum: number;
+  readonly purpose: string;
+  readonly clientEncoding: string;
+  /** One message of the plugin, and the frame that it came in (see frameLsn and frameSentAtMs). The bytes stay good. */
+  readonly onMessage: (message: Buffer, frame: Buffer) => void;
+  /** A keep-alive: the source has sent everything before this position. */
+  readonly onKeepAlive: (sentLsn: Lsn) => void;
+}
+
+/**
+ * The library listens for a client's errors only after it has connected, and takes its listeners off when it stops; an
+ * error just before or just after (a walsender that is terminated while it starts) would end the process. Here the client
+ * has a listener all its life; what ends the stream is told by the service's own events.
+ */
+function createService(config: ClientConfig): LogicalReplicationService {
+  const options = { acknowledge: { auto: false, timeoutSeconds: 0 }, flowControl: { enabled: false } };
+  const service = new LogicalReplicationService(config, options);
+  const inside = service as unknown as ServiceInside;
+  inside.client = async () => {
+    await service.stop();
+    const client = new pg.Client({ ...config, replication: "database" } as ClientConfig);
+    client.on("error", (error) => service.emit("error", error));
+    client.removeAllListeners = () => client;
+    inside._client = client;
+    await client.connect();
+    inside._connection = client.connection;
+    return [client, client.connection];
+  };
+  return service;
+}
+
+/** What the library keeps private and this file must reach. */
+interface ServiceInside {
+  client: () => Promise<[pg.Client, pg.Connection]>;
+  _client: pg.Client | null;
+  _connection: pg.Connection | null;
+}
+
+/**
+ * Starts the stream and then reads the socket itself. The library's part is the login, the life of the connection and the
+ * status messages; frames are ours, because its parser copies every message, and because how eagerly the socket is read
+ * decides how fast the source can send. Fits the library's AbstractPlugin, which it does not export.
+ */
+class OwnReader {
+  readonly options = {};
+  readonly name = "frames";
+  readonly #command: string;
+  readonly #onMessage: (type: number, body: Buffer, connection: pg.Connection) => void;
+
+  constructor(command: string, onMessage: (type: number, body: Buffer, connection: pg.Connection) => void) {
+    this.#command = command;
+    this.#onMessage = onMessage;
+  }
+
+  parse(buffer: Buffer): Buffer {
+    return buffer;
+  }
+
+  /** The connection is idle here, so nothing is lost between the two readers. Settles never: events tell the rest. */
+  start(client: Client): Promise<unknown> {
+    const { connection } = client as unknown as { connection: pg.Connection & { query(sql: string): void } };
+    const reader = new MessageReader({
+      onMessage: (type, body) => this.#onMessage(type, body, connection),
+      onCopyBytes: () => undefined,
+    });
+    connection.stream.removeAllListeners("data");
+    connection.stream.on("data", (chunk: Buffer) => reader.feed(chunk));
+    connection.query(this.#command);
+    return new Promise(() => undefined);
+  }
+}
+
+/** Reads smaller than this are a sign that the source sends row by row (see rest()). */
+const SMALL_READ_BYTES = 48 * 1024;
+
+/** How long the socket rests between two small reads while the sync is behind. */
+const REST_MS = 20;
+
+/**
+ * The source's change stream: `pg-logical-replication` with its dangerous defaults off. The library keeps the connection
+ * and writes the status; this class reads the frames and decides what is confirmed. Switched off, each for a reason:
+ * - `acknowledge.auto` confirms what was only received;
+ * - `acknowledge.timeoutSeconds` does the same on a timer, also with auto off;
+ * - `flowControl` queues parsed messages without bound; here the socket itself is paused.
+ *
+ * A walsender sends each change with a system call of its own. A reader that is always ready makes it pay for every one; a
+ * reader that rests while it is behind lets the kernel join them, and both sides work a fraction for the same rows.
+ */
+export class ReplicationStream {
+  readonly #service: LogicalReplicationService;
+  readonly #options: StreamOptions;
+  readonly #failures = new EventEmitter();
+  #statusTimer: NodeJS.Timeout | undefined;
+  #durableLsn: Lsn;
+  #lastHeardMs = Date.now();
+  #failure: unknown;
+  #onStarted: () => void = () => undefined;
+  #isHeld = false;
+  #isBehind = false;
+  #restTimer: NodeJS.Timeout | undefined;
+
+  private constructor(service: LogicalReplicationService, options: StreamOptions) {
+    this.#service = service;
+    this.#options = options;
+    this.#durableLsn = options.startLsn;
+    this.#listen();
+  }
+
+  /**
+   * Starts streaming from the position.
+   * @throws what the source says: 55006 while an earlier walsender still holds the slot, 55000 when the slot is lost.
+   */
+  static async open(source: Server, options: StreamOptions): Promise<ReplicationStream> {
+    const config = await clientConfig(source, options.purpose);
+    const service = createService({ ...config, options: sessionOptions(options) });
+    const stream = new ReplicationStream(service, options);
+    try {
+      await stream.#start();
+      return stream;
+    } catch (thrown) {
+      await stream.close();
+      throw startFailure(source, options.slot, thrown);
+    }
+  }
+
+  /** Rejects when the stream ends in any way but close(). */
+  async failed(signal: AbortSignal): Promise<never> {
+    if (this.#failure !== undefined) throw asError(this.#failure);
+    return await new Promise<never>((_resolve, reject) => {
+      const stop = (): void => {
+        reject(signal.reason as Error);
+      };
+      signal.addEventListener("abort", stop, { once: true });
+      this.#failures.once("failure", (failure: Error) => {
+        signal.removeEventListener("abort", stop);
+        reject(failure);
+      });
+    });
+  }
+
+  /** Everything before this position is durable on the target; the source may forget it. */
+  confirm(durableLsn: Lsn): void {
+    this.#durableLsn = laterLsn(this.#durableLsn, durableLsn);
+  }
+
+  get durableLsn(): Lsn {
+    return this.#durableLsn;
+  }
+
+  /** The target has enough to do: let the source wait. Status messages go on. */
+  pause(): void {
+    this.#isHeld = true;
+    this.#socket()?.pause();
+  }
+
+  resume(): void {
+    this.#isHeld = false;
+    if (this.#restTimer === undefined) this.#socket()?.resume();
+  }
+
+  /** Whether what arrives was committed a while ago: only then does resting cost no latency. */
+  setBehind(isBehind: boolean): void {
+    this.#isBehind = isBehind;
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#statusTimer);
+    clearTimeout(this.#restTimer);
+    this.#failures.removeAllListeners();
+    this.#service.removeAllListeners();
+    // Errors that come a moment later have nobody to tell any more, and must not end the process.
+    this.#service.on("error", () => undefined);
+    this.#service.removeAllListeners = () => this.#service;
+    this.#socket()?.destroy();
+    await this.#service.destroy().catch(() => undefined);
+  }
+
+  async #start(): Promise<void> {
+    const { slot, startLsn } = this.#options;
+    const command = `START_REPLICATION SLOT ${quoteName(slot)} LOGICAL ${formatLsn(startLsn)} ${pluginOptions(this.#options)}`;
+    const reader = new OwnReader(command, (type, body, connection) => this.#onMessage(type, body, connection));
+    const started = new Promise<void>((resolve) => (this.#onStarted = resolve));
+    const failed = this.failed(new AbortController().signal);
+    failed.catch(() => undefined);
+    this.#service.subscribe(reader, slot, formatLsn(startLsn)).catch((thrown: unknown) => this.#fail(thrown));
+    await Promise.race([started, failed]);
+    const socket = this.#socket();
+    socket?.on("data", (chunk: Buffer) => this.#rest(chunk.length));
+    socket?.once("close", () => this.#fail(new ConnectionLost("source")));
+    this.#statusTimer = setInterval(() => this.#tick(), STATUS_INTERVAL_MS);
+    this.#sendStatus();
+  }
+
+  #listen(): void {
+    this.#service.on("error", (failure: Error) => this.#fail(failure));
+    this.#service.once("start", () => this.#onStarted());
+  }
+
+  #onMessage(type: number, body: Buffer, connection: pg.Connection): void {
+    this.#lastHeardMs = Date.now();
+    if (type === BACKEND.copyData) this.#onFrame(body);
+    // The library waits for this event to begin with its status messages.
+    else if (type === BACKEND.copyBothResponse) connection.emit("replicationStart");
+    else if (type === BACKEND.errorResponse) this.#fail(parseServerError(body));
+    else if (type === BACKEND.copyDone || type === BACKEND.commandComplete) this.#fail(new ConnectionLost("source"));
+  }
+
+  /** XLogData or a keep-alive (manual, "Streaming Replication Protocol"). */
+  #onFrame(frame: Buffer): void {
+    if (this.#failure !== undefined) return;
+    if (frame[0] === XLOG_DATA) {
+      this.#options.onMessage(frame.subarray(XLOG_DATA_HEADER_BYTES), frame);
+    } else if (frame[0] === KEEP_ALIVE) {
+      this.#options.onKeepAlive(frame.readBigUInt64BE(1) as Lsn);
+      if (frame[17] === 1) this.#sendStatus();
+    }
+  }
+
+  #rest(readBytes: number): void {
+    if (!this.#isBehind || readBytes >= SMALL_READ_BYTES || this.#restTimer !== undefined) return;
+    this.#socket()?.pause();
+    this.#restTimer = setTimeout(() => {
+      this.#restTimer = undefined;
+      if (!this.#isHeld) this.#socket()?.resume();
+    }, REST_MS);
+  }
+
+  #tick(): void {
+    const socket = this.#socket();
+    if (this.#isHeld || socket?.isPaused() === true) this.#lastHeardMs = Date.now();
+    if (Date.now() - this.#lastHeardMs > SILENCE_MS_MAX) this.#fail(new ConnectionLost("source"));
+    else this.#sendStatus();
+  }
+
+  #sendStatus(): void {
+    if (this.#durableLsn <= LSN_ZERO) return;
+    // The library adds one to what it is given ("last byte + 1"); our position is that already.
+    void this.#service.acknowledge(formatLsn((this.#durableLsn - 1n) as Lsn));
+  }
+
+  #fail(failure: unknown): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = failure ?? new ConnectionLost("source");
+    clearInterval(this.#statusTimer);
+    this.#failures.emit("failure", asError(this.#failure));
+  }
+
+  #socket(): Socket | undefined {
+    return (this.#service as unknown as ServiceInside)._connection?.stream as Socket | undefined;
+  }
+}
+
+/** What START_REPLICATION may say of the slot (ReplicationSlotAcquire and CheckSlotRequirements in replication/slot.c). */
+const SLOT_LOST = new Set(["42704" /* undefined_object */, "55000" /* object_not_in_prerequisite_state: invalidated */]);
+
+function startFailure(source: Server, slot: string, thrown: unknown): unknown {
+  const sqlState = failureCode(thrown);
+  if (sqlState !== undefined && SLOT_LOST.has(sqlState))
+    return new MigrationError("SlotLost", { detail: `Slot ${slot}.`, sqlState, cause: thrown });
+  return connectError(source, thrown);
+}
+
+const asError = (thrown: unknown): Error => (thrown instanceof Error ? thrown : new Error(String(thrown)));
+
+/** Settings of the replication session; values come out as the target's session reads them (pitfalls 11). */
+function sessionOptions({ sourceVersionNum, clientEncoding }: StreamOptions): string {
+  const settings = [
+    "-c DateStyle=ISO,MDY",
+    "-c IntervalStyle=postgres",
+    "-c TimeZone=UTC",
+    "-c extra_float_digits=3",
+    "-c bytea_output=hex",
+    "-c lc_monetary=C",
+    "-c search_path=pg_catalog",
+    "-c statement_timeout=0",
+    "-c idle_in_transaction_session_timeout=0",
+    `-c client_encoding=${clientEncoding}`,
+  ];
+  // A session may set wal_sender_timeout for itself since 12 (release notes).
+  if (sourceVersionNum >= 120_000) settings.push(`-c wal_sender_timeout=${WAL_SENDER_TIMEOUT}`);
+  return settings.filter((setting) => sourceVersionNum >= 90_600 || !setting.includes("idle_in_transaction")).join(" ");
+}
+
+function pluginOptions({ plugin, publications, sourceVersionNum }: StreamOptions): string {
+  if (plugin === "test_decoding") return `("include-xids" '1', "include-timestamp" '1', "skip-empty-xacts" '0')`;
+  const names = quoteLiteral(publications.map(quoteName).join(","));
+  const messages = sourceVersionNum >= 140_000 ? `, "messages" 'true'` : "";
+  return `("proto_version" '1', "publication_names" ${names}${messages})`;
+}

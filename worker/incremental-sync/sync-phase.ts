@@ -1,0 +1,141 @@
+import { MigrationError } from "../../contracts/errors.ts";
+import { LSN_ZERO, type Lsn } from "../../contracts/lsn.ts";
+import { tableKey } from "../../contracts/tables.ts";
+import { type Migration } from "../migration.ts";
+import { withConnection } from "../postgres/connect.ts";
+import { isTransient } from "../postgres/failures.ts";
+import { copiedColumns, readTables } from "../source/catalog.ts";
+import { readMigration } from "../target/bookkeeping.ts";
+import { readCounts, readSnapshotLsns } from "../target/table-rows.ts";
+import { type Prepared } from "../target/prepare.ts";
+import { type ChangeCounts } from "./counts.ts";
+import { type SyncTarget } from "./sync-table.ts";
+import { IncrementalSync } from "./sync.ts";
+import { SyncProgress } from "./sync-progress.ts";
+
+/** How often the source is asked how far ahead it is. */
+const LAG_INTERVAL_MS = 2_000;
+
+/** The incremental sync as the cutover sees it. */
+export interface RunningSync {
+  /** Rejects when the sync fails for good, or with the reason of its signal. */
+  readonly ended: Promise<never>;
+  readonly position: () => Lsn;
+  readonly pendingChanges: () => number;
+  /** Resolves once everything that the source committed before the position is durable on the target. */
+  reached(lsn: Lsn): Promise<void>;
+  /** From now on notes which tables get changes that were committed at or after the position. */
+  watchFrom(lsn: Lsn): WatchedChanges;
+  stop(): Promise<void>;
+}
+
+/** Changes that arrived after a certain position: number by display name of the table. */
+type WatchedChanges = ReadonlyMap<string, number>;
+
+/** Starts following the source's changes. */
+export function startSync(migration: Migration, prepared: Prepared): RunningSync {
+  const controller = new AbortController();
+  const either = AbortSignal.any([migration.signal, controller.signal]);
+  const watch: { lsn: Lsn | undefined; changes: Map<string, number> } = { lsn: undefined, changes: new Map() };
+  const progress = new SyncProgress(migration, prepared.row.slot);
+  const sync = new IncrementalSync({
+    source: migration.source,
+    target: migration.target,
+    ownership: migration.ownership,
+    slot: prepared.row.slot,
+    publications: prepared.publications,
+    plugin: prepared.row.plugin,
+    sourceVersionNum: prepared.sourceVersionNum,
+    clientEncoding: prepared.clientEncoding,
+    canBeReplica: prepared.canBeReplica,
+    limits: { maxChanges: migration.settings.applyGroupMaxChanges, maxBytes: migration.settings.applyGroupMaxMB * 1024 * 1024 },
+    tables: async () => {
+      await readCountsOnto(migration); // what was applied and then rolled back with its connection was counted too
+      return await readSyncTargets(migration, prepared);
+    },
+    position: () => readPosition(migration),
+    signal: either,
+    onApplied: (counts, group) => {
+      progress.applied(counts);
+      // A group that ends behind the watched position may have begun before it; the watch starts after a drain, so it has not.
+      if (watch.lsn !== undefined && (group.endLsn === undefined || group.endLsn > watch.lsn)) addCounts(watch.changes, counts);
+    },
+    onInterrupted: (thrown, attempt) => progress.interrupted(thrown, attempt),
+    onConnected: () => progress.connected(),
+    isRetryable: (thrown) => isTransient(thrown) || (thrown instanceof MigrationError && thrown.kind === "SourceTableChanged"),
+  });
+  const lagTimer = setInterval(() => void progress.measure(sync), LAG_INTERVAL_MS);
+  const ended = sync.run();
+  ended.catch(() => undefined);
+  return {
+    ended,
+    position: () => sync.position,
+    pendingChanges: () => sync.pendingChanges,
+    reached: (lsn) => Promise.race([sync.reached(lsn), ended]),
+    watchFrom: (lsn) => {
+      watch.lsn = lsn;
+      watch.changes = new Map();
+      return watch.changes;
+    },
+    stop: async () => {
+      clearInterval(lagTimer);
+      controller.abort(new Error("the sync is over"));
+      await ended.catch(() => undefined);
+      await progress.close(sync);
+    },
+  };
+}
+
+function addCounts(changes: Map<string, number>, counts: ChangeCounts): void {
+  for (const { table, inserts, updates, deletes } of counts.byTable.values()) {
+    const name = `${table.schema}.${table.name}`;
+    changes.set(name, (changes.get(name) ?? 0) + inserts + updates + deletes);
+  }
+}
+
+async function readPosition({ target, ownership }: Migration): Promise<Lsn> {
+  const row = await withConnection(target, { purpose: "position" }, readMigration);
+  if (row?.taskId !== ownership.taskId || row.epoch !== ownership.epoch) throw new MigrationError("LostOwnership");
+  const position = row.position ?? row.slotLsn;
+  if (!position) throw new Error("the bookkeeping has no position to go on from");
+  return position;
+}
+
+/** Counters of earlier workers go on from where they were. */
+async function readCountsOnto({ target, board }: Migration): Promise<void> {
+  const counts = await withConnection(target, { purpose: "counters" }, readCounts);
+  for (const { schema, name, ...change } of counts) board.table({ schema, name }, change);
+}
+
+/** Fits the listed tables to what the target has now. */
+async function readSyncTargets({ target }: Migration, { tables, targetVersionNum }: Prepared): Promise<Map<string, SyncTarget>> {
+  const { found, snapshots } = await withConnection(target, { purpose: "tables" }, async (client) => ({
+    found: await readTables(client, targetVersionNum),
+    snapshots: await readSnapshotLsns(client),
+  }));
+  const targets = new Map(found.map((table) => [tableKey(table), table]));
+  return new Map(
+    tables.map((table) => {
+      const definition = targets.get(tableKey(table.target));
+      const targetColumns = new Map((definition ? copiedColumns(definition) : []).map((column) => [column.name, column]));
+      const { schema, name, sourceColumns, keyColumns, isInsertOnly } = table;
+      const ignoredColumns = new Set(table.definition.columns.filter(({ isGenerated }) => isGenerated).map((column) => column.name));
+      const snapshotLsn = snapshots.get(tableKey(table)) ?? LSN_ZERO;
+      return [
+        tableKey(table),
+        {
+          schema,
+          name,
+          target: table.target,
+          isTargetPartitioned: false,
+          targetColumns,
+          sourceColumns,
+          ignoredColumns,
+          keyColumns,
+          snapshotLsn,
+          isInsertOnly,
+        },
+      ];
+    }),
+  );
+}

@@ -1,0 +1,89 @@
+import { MigrationError, reported, type ReportedError, reportedFrom } from "../../contracts/errors.ts";
+import { bytesBetween, formatLsn, LSN_ZERO } from "../../contracts/lsn.ts";
+import { type Migration } from "../migration.ts";
+import { ConnectionLost } from "../postgres/failures.ts";
+import { SourceMonitor } from "../source/monitor.ts";
+import { type ChangeCounts } from "./counts.ts";
+import { type IncrementalSync } from "./sync.ts";
+
+/** Findings of the sync are about this. */
+const SUBJECT = "sync";
+
+/** Shows on the board how the sync is doing. */
+export class SyncProgress {
+  readonly #migration: Migration;
+  readonly #monitor: SourceMonitor;
+  #interruption: ReportedError | undefined;
+
+  constructor(migration: Migration, slot: string) {
+    this.#migration = migration;
+    this.#monitor = new SourceMonitor(migration.source, slot);
+  }
+
+  applied(counts: ChangeCounts): void {
+    const { board } = this.#migration;
+    const lastModifiedTime = new Date().toISOString();
+    for (const { table, inserts, updates, deletes } of counts.byTable.values()) {
+      const known = board.tableProgress(table);
+      board.table(table, {
+        inserts: (known?.inserts ?? 0) + inserts,
+        updates: (known?.updates ?? 0) + updates,
+        deletes: (known?.deletes ?? 0) + deletes,
+        lastModifiedTime,
+      });
+    }
+  }
+
+  interrupted(thrown: unknown, attempt: number): void {
+    const { board, log, tell } = this.#migration;
+    tell({ kind: "retried", what: "incremental sync" });
+    log.warn({ event: "sync.interrupted", attempt, err: thrown }, "the sync was interrupted; trying again");
+    const interruption = toFinding(thrown);
+    // Since when it lasts is what counts: the first of a row of failures stays.
+    if (this.#interruption?.code === interruption.code) return;
+    this.#clear();
+    this.#interruption = interruption;
+    board.finding(interruption, SUBJECT);
+  }
+
+  connected(): void {
+    this.#migration.log.info({ event: "sync.connected" }, "following the source's changes");
+    this.#clear();
+  }
+
+  /** Puts the figures on the board; a source that does not answer is the stream's business. */
+  async measure(sync: IncrementalSync): Promise<void> {
+    const { board } = this.#migration;
+    this.#show(sync);
+    const sample = await this.#monitor.read();
+    if (sample) board.change({ lagBytes: bytesBetween(sync.position, sample.currentLsn), walHeldBytes: sample.walHeldBytes });
+  }
+
+  async close(sync: IncrementalSync): Promise<void> {
+    this.#show(sync);
+    await this.#monitor.close();
+  }
+
+  #show(sync: IncrementalSync): void {
+    this.#migration.board.change({
+      pendingChanges: sync.pendingChanges,
+      latencySeconds: sync.latencySeconds,
+      appliedLsn: sync.position > LSN_ZERO ? formatLsn(sync.position) : null,
+    });
+  }
+
+  #clear(): void {
+    if (this.#interruption) this.#migration.board.resolve(this.#interruption, SUBJECT);
+    this.#interruption = undefined;
+  }
+}
+
+/** What a user is told of an interruption: which side, and why. */
+function toFinding(thrown: unknown): ReportedError {
+  if (thrown instanceof MigrationError && thrown.kind === "SourceTableChanged") return { ...reportedFrom(thrown), severity: "warning" };
+  const isTarget =
+    (thrown instanceof ConnectionLost && thrown.side === "target") ||
+    (thrown instanceof MigrationError && thrown.kind.startsWith("Target"));
+  const detail = thrown instanceof Error ? thrown.message : String(thrown);
+  return reported(isTarget ? "TargetInterrupted" : "SourceInterrupted", { detail });
+}

@@ -1,0 +1,95 @@
+import { MigrationError } from "../../contracts/errors.ts";
+import { type Lsn } from "../../contracts/lsn.ts";
+import { displayName, type TableName } from "../../contracts/tables.ts";
+import { type Column } from "../source/catalog.ts";
+import { quoteName, quoteTable } from "../postgres/quote.ts";
+import { typesFit } from "../schema/compare.ts";
+import { builtInTypeName } from "./built-in-types.ts";
+import { type Relation } from "./pgoutput.ts";
+
+/** What the migration knows of a table before its first change arrives. */
+export interface SyncTarget extends TableName {
+  /** Name on the target; a partition may go to a table that is cut otherwise. */
+  readonly target: TableName;
+  readonly isTargetPartitioned: boolean;
+  /** Columns of the target's table by name, generated ones left out. */
+  readonly targetColumns: ReadonlyMap<string, Column>;
+  /** Columns pinned when the snapshot was taken. */
+  readonly sourceColumns: readonly string[];
+  /** Columns that test_decoding names although nobody wants them: generated ones. */
+  readonly ignoredColumns?: ReadonlySet<string>;
+  /** Key columns on the target that identify a row; empty when rows can only be told apart by all their values. */
+  readonly keyColumns: readonly string[];
+  /** Changes that committed before it are in the loaded rows. */
+  readonly snapshotLsn: Lsn;
+  /** Whether updates and deletes are published at all. */
+  readonly isInsertOnly: boolean;
+}
+
+/** A table of the stream: how the columns of its rows map to the target. Made once for each Relation message. */
+export interface SyncTable {
+  readonly definition: SyncTarget;
+  /** Number of the table within this session: names of staging tables and prepared statements come from it. */
+  readonly number: number;
+  readonly columns: readonly SyncColumn[];
+  /** Positions of the key columns in a row of the stream; empty: rows are told apart by all their values. */
+  readonly keyPositions: readonly number[];
+  /** `ONLY "s"."t"`, or without ONLY when the target is partitioned. */
+  readonly targetSql: string;
+}
+
+export interface SyncColumn {
+  readonly name: string;
+  /** Position in a row of the stream. */
+  readonly position: number;
+  readonly quoted: string;
+  readonly typeName: string;
+  readonly typeOid: number;
+}
+
+/**
+ * Fits a relation of the stream to the table that was loaded.
+ * @throws MigrationError SourceTableChanged when its columns are no longer those of the load, with the statement that mends the target.
+ */
+export function toSyncTable(relation: Relation, definition: SyncTarget, number: number): SyncTable {
+  const columns = relation.columns.map((column, position) => {
+    const found = definition.targetColumns.get(column.name);
+    if (!found) throw columnChanged(definition, `Column ${column.name} was added or renamed on the source.`, column.name);
+    const typeNow = builtInTypeName(column.typeOid, column.typeModifier);
+    if (typeNow !== undefined && !typesFit(typeNow, found.typeName)) throw typeChanged(definition, found, typeNow);
+    return { name: column.name, position, quoted: quoteName(column.name), typeName: found.typeName, typeOid: found.typeOid };
+  });
+  const sent = new Set(relation.columns.map((column) => column.name));
+  const gone = definition.sourceColumns.find((name) => !sent.has(name));
+  if (gone !== undefined) throw columnChanged(definition, `Column ${gone} was dropped or renamed on the source.`);
+  const keyPositions = definition.keyColumns.map((name) => relation.columns.findIndex((column) => column.name === name));
+  return {
+    definition,
+    number,
+    columns,
+    keyPositions: keyPositions.includes(-1) ? [] : keyPositions,
+    targetSql: `${definition.isTargetPartitioned ? "" : "ONLY "}${quoteTable(definition.target)}`,
+  };
+}
+
+function typeChanged(table: SyncTarget, column: Column, typeNow: string): MigrationError {
+  const statement = `ALTER TABLE ${quoteTable(table.target)} ALTER COLUMN ${quoteName(column.name)} TYPE ${typeNow}`;
+  return new MigrationError("SourceTableChanged", {
+    table: displayName(table),
+    detail: `Column ${column.name} is ${typeNow} on the source now, ${column.typeName} on the target.`,
+    remedy: `On the target: ${statement}; the migration goes on by itself.`,
+  });
+}
+
+function columnChanged(table: SyncTarget, detail: string, added?: string): MigrationError {
+  const target = quoteTable(table.target);
+  return new MigrationError("SourceTableChanged", {
+    table: displayName(table),
+    detail,
+    ...(added === undefined
+      ? {}
+      : {
+          remedy: `On the target: ALTER TABLE ${target} ADD COLUMN ${quoteName(added)} with the source's type; the migration goes on by itself.`,
+        }),
+  });
+}

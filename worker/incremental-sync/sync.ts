@@ -1,0 +1,291 @@
+import { laterLsn, type Lsn } from "../../contracts/lsn.ts";
+import { takeOver } from "../postgres/raw-session.ts";
+import { withRetry } from "../postgres/retry.ts";
+import { type Server } from "../postgres/server.ts";
+import { type Ownership } from "../target/ownership.ts";
+import { Applier } from "./apply.ts";
+import { openApplySession, readServerEncoding } from "./apply-session.ts";
+import { type ChangeCounts } from "./counts.ts";
+import { PgoutputDecoder, type StreamEvent } from "./decoder.ts";
+import { type Group, GroupBuilder, type GroupLimits } from "./group.ts";
+import { frameLsn, frameSentAtMs, ReplicationStream } from "./replication-stream.ts";
+import { type SyncTarget } from "./sync-table.ts";
+import { type LearnedCommits, TestDecodingDecoder } from "./text-decoder.ts";
+
+/** A sync that ran for so long before it broke was well: the next wait starts short again. */
+const HEALTHY_MS = 60_000;
+
+/** A transaction that arrives so long after its commit shows that the sync is behind. */
+const BEHIND_MS = 500;
+
+/**
+ * Staging tables are small and joined to large ones by their key: any plan but the index would read the large table
+ * whole. The planner cannot know it, since staging tables have no statistics.
+ */
+const APPLY_SESSION = { enable_seqscan: "off", enable_hashjoin: "off", enable_mergejoin: "off", client_min_messages: "error" };
+
+export interface SyncOptions {
+  readonly source: Server;
+  readonly target: Server;
+  readonly ownership: Ownership;
+  readonly slot: string;
+  readonly publications: readonly string[];
+  readonly plugin: "pgoutput" | "test_decoding";
+  readonly sourceVersionNum: number;
+  readonly clientEncoding: string;
+  /** Whether the target's role may set session_replication_role. */
+  readonly canBeReplica: boolean;
+  readonly limits: GroupLimits;
+  /** The tables of the migration by tableKey. Read anew at each connection, since a table may have been mended. */
+  readonly tables: () => Promise<ReadonlyMap<string, SyncTarget>>;
+  /** The position in the target's bookkeeping; read anew at each connection. */
+  readonly position: () => Promise<Lsn>;
+  readonly signal: AbortSignal;
+  /** Told after each group that is durable. */
+  readonly onApplied: (counts: ChangeCounts, group: Group) => void;
+  /** The connection to either side broke, and is tried again. */
+  readonly onInterrupted: (thrown: unknown, attempt: number) => void;
+  readonly onConnected: () => void;
+  readonly isRetryable: (thrown: unknown) => boolean;
+}
+
+/** The incremental sync of one database: stream in, groups out, and one position that only the target decides. */
+export class IncrementalSync {
+  readonly #options: SyncOptions;
+  readonly #waiting: { readonly lsn: Lsn; readonly resolve: () => void }[] = [];
+  readonly #learned: LearnedCommits = new Map();
+  #position = 0n as Lsn;
+  #pendingChanges = 0;
+  #lastCommitMs = 0;
+  #latencySeconds = 0;
+
+  constructor(options: SyncOptions) {
+    this.#options = options;
+  }
+
+  /** Every source commit before it is durable on the target. */
+  get position(): Lsn {
+    return this.#position;
+  }
+
+  /** Changes received and not yet durable. */
+  get pendingChanges(): number {
+    return this.#pendingChanges;
+  }
+
+  /** From the last group's commit on the source to its commit on the target, in seconds. */
+  get latencySeconds(): number {
+    return this.#latencySeconds;
+  }
+
+  /** Source time of the last transaction applied, in milliseconds; 0 before the first. */
+  get lastCommitMs(): number {
+    return this.#lastCommitMs;
+  }
+
+  /** Resolves when the position has passed `lsn`. */
+  reached(lsn: Lsn): Promise<void> {
+    if (this.#position >= lsn) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push({ lsn, resolve }));
+  }
+
+  /**
+   * Runs until the signal ends it. Broken connections are opened again, from the target's position on.
+   * @throws the signal's reason, or whatever trying again cannot mend.
+   */
+  async run(): Promise<never> {
+    const { signal, onInterrupted, isRetryable } = this.#options;
+    for (;;) {
+      const startedMs = Date.now();
+      await withRetry(
+        async (attempt) => {
+          try {
+            await this.#runOnce();
+          } catch (thrown) {
+            if (!signal.aborted && isRetryable(thrown)) {
+              onInterrupted(thrown, attempt);
+              if (Date.now() - startedMs > HEALTHY_MS) return;
+            }
+            throw thrown;
+          }
+        },
+        { signal, isRetryable },
+      );
+    }
+  }
+
+  async #runOnce(): Promise<never> {
+    const { source, target, ownership, canBeReplica, slot, publications, plugin, sourceVersionNum, clientEncoding, limits, signal } =
+      this.#options;
+    const controller = new AbortController();
+    const either = AbortSignal.any([signal, controller.signal]);
+    const purpose = `${ownership.taskId.slice(0, 8)} apply`;
+    const session = { ...APPLY_SESSION, ...(canBeReplica ? { session_replication_role: "replica" } : {}) };
+    const streamEncoding = plugin === "test_decoding" ? await readServerEncoding(source) : clientEncoding;
+    const raw = takeOver(await openApplySession(target, { purpose, session, clientEncoding: streamEncoding }), "target", either);
+    try {
+      const startLsn = await this.#options.position();
+      this.#advance(startLsn);
+      const connection = new SyncConnection({
+        applier: new Applier(raw, ownership, startLsn),
+        builder: new GroupBuilder(limits),
+        decode: this.#decoder(await this.#options.tables()),
+        onDurable: (group, counts) => this.#onDurable(group, counts),
+        onIdle: (lsn) => this.#advance(lsn),
+        onPending: (count) => (this.#pendingChanges = count),
+      });
+      const stream = await ReplicationStream.open(source, {
+        slot,
+        startLsn,
+        plugin,
+        publications,
+        sourceVersionNum,
+        purpose: `${ownership.taskId.slice(0, 8)} stream`,
+        clientEncoding,
+        onMessage: (message, frame) => connection.onMessage(message, frame),
+        onKeepAlive: (lsn) => connection.onKeepAlive(lsn),
+      });
+      connection.attach(stream);
+      this.#options.onConnected();
+      try {
+        return await Promise.race([stream.failed(either), connection.failed]);
+      } finally {
+        await stream.close();
+      }
+    } finally {
+      controller.abort(new Error("the connection of the sync is over"));
+      await raw.end();
+    }
+  }
+
+  /** Reads messages of the plugin; made for one connection. */
+  #decoder(targets: ReadonlyMap<string, SyncTarget>): Decode {
+    if (this.#options.plugin === "pgoutput") {
+      const decoder = new PgoutputDecoder(targets);
+      return (message) => decoder.decode(message);
+    }
+    const decoder = new TestDecodingDecoder(targets, this.#learned);
+    return (message, frame) => decoder.decode(message, frameLsn(frame));
+  }
+
+  #onDurable(group: Group, counts: ChangeCounts): void {
+    if (group.endLsn !== undefined) {
+      this.#lastCommitMs = group.committedAtMs;
+      this.#latencySeconds = Math.max(0, (Date.now() - group.committedAtMs) / 1000);
+    }
+    this.#options.onApplied(counts, group);
+    if (group.endLsn !== undefined) this.#advance(group.endLsn);
+  }
+
+  #advance(lsn: Lsn): void {
+    this.#position = laterLsn(this.#position, lsn);
+    for (let n = this.#waiting.length - 1; n >= 0; n--) {
+      const waiting = this.#waiting[n];
+      if (waiting && waiting.lsn <= this.#position) {
+        this.#waiting.splice(n, 1);
+        waiting.resolve();
+      }
+    }
+  }
+}
+
+type Decode = (message: Buffer, frame: Buffer) => StreamEvent;
+
+interface ConnectionParts {
+  readonly applier: Applier;
+  readonly builder: GroupBuilder;
+  readonly decode: Decode;
+  readonly onDurable: (group: Group, counts: ChangeCounts) => void;
+  /** Everything up to here was sent and nothing of it is pending. */
+  readonly onIdle: (lsn: Lsn) => void;
+  readonly onPending: (count: number) => void;
+}
+
+/** One stream and one target session, until either breaks. While one group is applied the next one gathers. */
+class SyncConnection {
+  readonly #parts: ConnectionParts;
+  readonly failed: Promise<never>;
+  #fail: (thrown: unknown) => void = () => undefined;
+  #stream: ReplicationStream | undefined;
+  #isApplying = false;
+  #applyingChanges = 0;
+  #isBroken = false;
+
+  constructor(parts: ConnectionParts) {
+    this.#parts = parts;
+    this.failed = new Promise<never>((_resolve, reject) => (this.#fail = reject));
+    // The race in #runOnce may be over when it rejects.
+    this.failed.catch(() => undefined);
+  }
+
+  attach(stream: ReplicationStream): void {
+    this.#stream = stream;
+    this.#pump();
+  }
+
+  onMessage(message: Buffer, frame: Buffer): void {
+    if (this.#isBroken) return;
+    try {
+      this.#take(message, frame);
+    } catch (thrown) {
+      this.#break(thrown);
+    }
+  }
+
+  #take(message: Buffer, frame: Buffer): void {
+    const { builder, decode, onPending } = this.#parts;
+    const event = decode(message, frame);
+    if (event.kind === "begin") builder.begin();
+    else if (event.kind === "change") builder.add(event.change, message.length);
+    else if (event.kind === "commit") builder.commit(event.endLsn, event.committedAtMs);
+    if (event.kind === "begin" || event.kind === "commit") this.#noteDelay(event.committedAtMs, frame);
+    onPending(builder.pendingChanges + this.#applyingChanges);
+    this.#pump();
+  }
+
+  /** Both times are the source's own, so clocks that differ do not matter. */
+  #noteDelay(committedAtMs: number, frame: Buffer): void {
+    if (committedAtMs > 0) this.#stream?.setBehind(frameSentAtMs(frame) - committedAtMs > BEHIND_MS);
+  }
+
+  /** @param sentLsn everything before it was sent; nothing is confirmed by it while something is pending (pitfalls, rule 2). */
+  onKeepAlive(sentLsn: Lsn): void {
+    if (this.#isApplying || this.#isBroken || !this.#parts.builder.isEmpty) return;
+    this.#stream?.confirm(sentLsn);
+    this.#parts.onIdle(sentLsn);
+  }
+
+  #pump(): void {
+    if (this.#isApplying) {
+      if (this.#parts.builder.isFull) this.#stream?.pause();
+      return;
+    }
+    const group = this.#parts.builder.take();
+    if (group) void this.#apply(group);
+  }
+
+  async #apply(group: Group): Promise<void> {
+    this.#isApplying = true;
+    this.#applyingChanges = group.changes.length;
+    try {
+      const counts = await this.#parts.applier.apply(group);
+      this.#isApplying = false;
+      this.#applyingChanges = 0;
+      if (group.endLsn !== undefined) this.#stream?.confirm(group.endLsn);
+      this.#parts.onPending(this.#parts.builder.pendingChanges);
+      this.#parts.onDurable(group, counts);
+      if (this.#parts.applier.isWorn)
+        throw Object.assign(new Error("the target session has gathered enough statements"), { code: "57P05" });
+      this.#stream?.resume();
+      this.#pump();
+    } catch (thrown) {
+      this.#break(thrown);
+    }
+  }
+
+  #break(thrown: unknown): void {
+    this.#isBroken = true;
+    this.#stream?.pause();
+    this.#fail(thrown);
+  }
+}

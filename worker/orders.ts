@@ -1,0 +1,73 @@
+/** Why work on a database stops before it is done; reasons of abort signals, told apart by their class. */
+class CancelAsked extends Error {
+  constructor() {
+    super("the task was cancelled");
+    this.name = "CancelAsked";
+  }
+}
+
+/** The worker ends; another one goes on with the migration. */
+export class StopAsked extends Error {
+  constructor() {
+    super("the worker stops");
+    this.name = "StopAsked";
+  }
+}
+
+/** A cutover that was asked for. */
+export interface CutoverOrder {
+  readonly commandId: string;
+  readonly askedOn: string;
+}
+
+/** What users and operators want of a running migration, as the migration sees it. */
+export class Orders {
+  readonly #controller = new AbortController();
+  readonly #cutovers: CutoverOrder[] = [];
+  #wake: () => void = () => undefined;
+
+  /** Aborts with CancelAsked or StopAsked, whichever comes first. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  get isCancelled(): boolean {
+    return this.signal.reason instanceof CancelAsked;
+  }
+
+  cancel(): void {
+    this.#controller.abort(new CancelAsked());
+  }
+
+  stop(): void {
+    this.#controller.abort(new StopAsked());
+  }
+
+  /** The same command may come twice: after a take-over it is delivered again. */
+  cutOver(order: CutoverOrder): void {
+    if (this.#cutovers.some(({ commandId }) => commandId === order.commandId)) return;
+    this.#cutovers.push(order);
+    this.#wake();
+  }
+
+  /**
+   * Waits for the next cutover order.
+   * @throws the signal's reason.
+   */
+  async nextCutover(signal: AbortSignal): Promise<CutoverOrder> {
+    while (this.#cutovers.length === 0) {
+      signal.throwIfAborted();
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+        signal.addEventListener("abort", () => resolve(), { once: true });
+      });
+    }
+    signal.throwIfAborted();
+    return this.#cutovers.shift() as CutoverOrder;
+  }
+
+  /** Cutovers that nobody got to. */
+  takeWaitingCutovers(): CutoverOrder[] {
+    return this.#cutovers.splice(0);
+  }
+}

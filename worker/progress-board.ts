@@ -1,0 +1,226 @@
+import { type ReportedError } from "../contracts/errors.ts";
+import { type DatabaseEvent, type DatabaseState, nextDatabaseState } from "../contracts/lifecycle.ts";
+import {
+  type Comparison,
+  type CutoverReport,
+  type DatabaseProgress,
+  type Finding,
+  type ReportItem,
+  type TableProgress,
+} from "../contracts/reports.ts";
+import { tableKey, type TableName } from "../contracts/tables.ts";
+import { type Logger } from "./log.ts";
+
+/** How often what has changed is handed on. */
+const FLUSH_INTERVAL_MS = 500;
+
+/** How often the figures of the database go to the log, where alerts read them. */
+const LOG_INTERVAL_MS = 60_000;
+
+/** Estimates of the rest are not worth showing before so much of a table is in. */
+const ESTIMATE_FROM_FRACTION = 0.02;
+
+export type TableChange = Partial<Omit<TableProgress, "kind" | "databaseName" | "schema" | "name">>;
+type DatabaseChange = Partial<Omit<DatabaseProgress, "kind" | "databaseName" | "targetDatabaseName" | "state">>;
+
+export interface BoardOptions {
+  readonly databaseName: string;
+  readonly targetDatabaseName: string;
+  readonly send: (items: readonly ReportItem[]) => void;
+  readonly log: Logger;
+}
+
+/** What is known of a database's migration at this moment. The phases write on it; what changed is reported twice a second. */
+export class ProgressBoard {
+  readonly #options: BoardOptions;
+  readonly #tables = new Map<string, TableProgress>();
+  readonly #changed = new Map<string, ReportItem>();
+  readonly #timers: readonly NodeJS.Timeout[];
+  #database: DatabaseProgress;
+
+  constructor(options: BoardOptions) {
+    this.#options = options;
+    this.#database = emptyDatabase(options.databaseName, options.targetDatabaseName);
+    this.#timers = [setInterval(() => this.flush(), FLUSH_INTERVAL_MS), setInterval(() => this.#log(), LOG_INTERVAL_MS)];
+    for (const timer of this.#timers) timer.unref();
+  }
+
+  get state(): DatabaseState {
+    return this.#database.state;
+  }
+
+  get database(): DatabaseProgress {
+    return this.#database;
+  }
+
+  /** Moves the database on in its life; an event that does not belong to its state is a mistake of ours. */
+  event(event: DatabaseEvent): void {
+    const next = nextDatabaseState(this.#database.state, event);
+    if (next === undefined) throw new Error(`a database that is ${this.#database.state} cannot have "${event}"`);
+    if (next !== this.#database.state)
+      this.#options.log.info({ event: "database.state", from: this.#database.state, to: next }, "state changed");
+    this.#setDatabase({ ...this.#database, state: next });
+  }
+
+  /** A worker that takes over starts where the last one was. */
+  resumeAt(state: DatabaseState, startedOn: string): void {
+    this.#setDatabase({ ...this.#database, state, startedOn });
+  }
+
+  change(change: DatabaseChange): void {
+    this.#setDatabase({ ...this.#database, ...change });
+  }
+
+  /** Changes what is known of a table; the first time lists it. */
+  table(table: TableName, change: TableChange): void {
+    const key = tableKey(table);
+    const known = this.#tables.get(key);
+    const next = withEstimate({ ...(known ?? emptyTable(this.#options.databaseName, table)), ...change });
+    this.#tables.set(key, next);
+    this.#changed.set(`table ${key}`, next);
+    this.#setDatabase(withTotals(this.#database, known, next));
+  }
+
+  tableProgress(table: TableName): TableProgress | undefined {
+    return this.#tables.get(tableKey(table));
+  }
+
+  compared(table: TableName, comparison: Comparison): void {
+    this.table(table, { comparison });
+  }
+
+  /** Something worth knowing that does not stop the migration, or the errors of a check. */
+  finding(error: ReportedError, subject = ""): void {
+    const finding: Finding = {
+      kind: "finding",
+      databaseName: this.#options.databaseName,
+      subject: subject === "" ? (error.table ?? "") : subject,
+      error,
+      since: new Date().toISOString(),
+      resolved: false,
+    };
+    this.#changed.set(`finding ${error.code} ${finding.subject}`, finding);
+  }
+
+  /** What a finding said is over. */
+  resolve(error: ReportedError, subject = ""): void {
+    const item: Finding = {
+      kind: "finding",
+      databaseName: this.#options.databaseName,
+      subject: subject === "" ? (error.table ?? "") : subject,
+      error,
+      since: new Date().toISOString(),
+      resolved: true,
+    };
+    this.#changed.set(`finding ${error.code} ${item.subject}`, item);
+  }
+
+  cutover(report: Omit<CutoverReport, "kind" | "databaseName">): void {
+    this.#changed.set("cutover", { kind: "cutoverReport", databaseName: this.#options.databaseName, ...report });
+  }
+
+  flush(): void {
+    if (this.#changed.size === 0) return;
+    const items = [...this.#changed.values()];
+    this.#changed.clear();
+    this.#options.send(items);
+  }
+
+  close(): void {
+    for (const timer of this.#timers) clearInterval(timer);
+    this.flush();
+  }
+
+  #log(): void {
+    this.#options.log.info({ event: "database.progress", ...this.#database }, "progress");
+  }
+
+  #setDatabase(next: DatabaseProgress): void {
+    this.#database = next;
+    this.#changed.set("database", next);
+  }
+}
+
+const emptyDatabase = (databaseName: string, targetDatabaseName: string): DatabaseProgress => ({
+  kind: "database",
+  databaseName,
+  targetDatabaseName,
+  state: "UNDEFINED",
+  startedOn: null,
+  endedOn: null,
+  initializationCompleted: false,
+  fullLoadCompletedTables: 0,
+  fullLoadLoadingTables: 0,
+  fullLoadQueuedTables: 0,
+  fullLoadErroredTables: 0,
+  fullLoadRows: 0,
+  fullLoadBytes: 0,
+  fullLoadTotalBytesEstimate: 0,
+  pendingChanges: 0,
+  inserts: 0,
+  updates: 0,
+  deletes: 0,
+  latencySeconds: 0,
+  lagBytes: 0,
+  walHeldBytes: 0,
+  appliedLsn: null,
+});
+
+const emptyTable = (databaseName: string, { schema, name }: TableName): TableProgress => ({
+  kind: "table",
+  databaseName,
+  schema,
+  name,
+  state: "BEFORE_LOAD",
+  fullLoadStartedOn: null,
+  fullLoadEndedOn: null,
+  fullLoadEstFinishTime: null,
+  fullLoadRows: 0,
+  fullLoadBytes: 0,
+  rowsEstimate: 0,
+  bytesEstimate: 0,
+  inserts: 0,
+  updates: 0,
+  deletes: 0,
+  dataErrors: 0,
+  lastModifiedTime: null,
+});
+
+/** When a table that is loading will be done, if it goes on like this. */
+function withEstimate(table: TableProgress): TableProgress {
+  if (table.state !== "FULL_LOAD" || table.fullLoadStartedOn === null) return { ...table, fullLoadEstFinishTime: null };
+  const fraction = table.rowsEstimate > 0 ? table.fullLoadRows / table.rowsEstimate : 0;
+  if (fraction < ESTIMATE_FROM_FRACTION || fraction > 1) return { ...table, fullLoadEstFinishTime: null };
+  const startedMs = Date.parse(table.fullLoadStartedOn);
+  return { ...table, fullLoadEstFinishTime: new Date(startedMs + (Date.now() - startedMs) / fraction).toISOString() };
+}
+
+/** Which of the database's counts a table in this state belongs to. */
+const COUNTED_AS: Record<TableProgress["state"], keyof DatabaseProgress & `fullLoad${string}Tables`> = {
+  BEFORE_LOAD: "fullLoadQueuedTables",
+  FULL_LOAD: "fullLoadLoadingTables",
+  COMPLETED: "fullLoadCompletedTables",
+  CANCELED: "fullLoadQueuedTables",
+  ERROR: "fullLoadErroredTables",
+  FAILED: "fullLoadErroredTables",
+};
+
+/** The database's totals after one table changed. */
+function withTotals(database: DatabaseProgress, before: TableProgress | undefined, after: TableProgress): DatabaseProgress {
+  const counts = { ...database };
+  if (before) counts[COUNTED_AS[before.state]]--;
+  counts[COUNTED_AS[after.state]]++;
+  return addTotals(counts, before ?? emptyTable("", after), after);
+}
+
+function addTotals(database: DatabaseProgress, before: TableProgress, after: TableProgress): DatabaseProgress {
+  return {
+    ...database,
+    fullLoadRows: database.fullLoadRows + after.fullLoadRows - before.fullLoadRows,
+    fullLoadBytes: database.fullLoadBytes + after.fullLoadBytes - before.fullLoadBytes,
+    fullLoadTotalBytesEstimate: database.fullLoadTotalBytesEstimate + after.bytesEstimate - before.bytesEstimate,
+    inserts: database.inserts + after.inserts - before.inserts,
+    updates: database.updates + after.updates - before.updates,
+    deletes: database.deletes + after.deletes - before.deletes,
+  };
+}

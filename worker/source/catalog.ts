@@ -1,0 +1,183 @@
+import type pg from "pg";
+import { type TableName } from "../../contracts/tables.ts";
+
+/** A column as the catalog has it. */
+export interface Column {
+  readonly name: string;
+  /** format_type's text under search_path pg_catalog: schema-qualified unless built in, with its modifier. */
+  readonly typeName: string;
+  readonly typeOid: number;
+  /** Whether the type itself (for arrays: the element's) comes with PostgreSQL, so that both sides have it under one oid. */
+  readonly isBuiltInType: boolean;
+  readonly isNotNull: boolean;
+  /** Computed by the server: never copied, never applied. */
+  readonly isGenerated: boolean;
+  readonly identity: "none" | "always" | "byDefault";
+}
+
+/** What UPDATE and DELETE carry to name the old row (manual, ALTER TABLE … REPLICA IDENTITY). */
+type ReplicaIdentity =
+  { readonly kind: "key"; readonly columns: readonly string[] } | { readonly kind: "full" } | { readonly kind: "nothing" };
+
+/** A table that holds rows: an ordinary table or a leaf partition. Partitioned parents hold none and are not listed. */
+export interface TableDefinition extends TableName {
+  readonly oid: number;
+  readonly columns: readonly Column[];
+  readonly identity: ReplicaIdentity;
+  /** Columns of the primary key in key order; empty without one. */
+  readonly primaryKey: readonly string[];
+  /** The topmost partitioned table above, when this is a partition. */
+  readonly partitionRoot: TableName | undefined;
+  readonly isUnlogged: boolean;
+  /** Row level security is on for this table. */
+  readonly hasRowSecurity: boolean;
+  /** Heap with TOAST, without indexes, in bytes. */
+  readonly sizeBytes: number;
+  /** Pages of the heap; the measure for cutting by ctid ranges. */
+  readonly pages: number;
+  /** The planner's estimate; 0 when the table was never analyzed. */
+  readonly rowsEstimate: number;
+}
+
+interface TableRow {
+  readonly oid: number;
+  readonly schema: string;
+  readonly name: string;
+  readonly relreplident: string;
+  readonly unlogged: boolean;
+  readonly rowsecurity: boolean;
+  readonly size: string;
+  readonly pages: string;
+  readonly rows: string;
+  readonly pkey: string[] | null;
+  readonly pkey_immediate: boolean;
+  readonly ikey: string[] | null;
+  readonly root_schema: string | null;
+  readonly root_name: string | null;
+}
+
+interface ColumnRow {
+  readonly oid: number;
+  readonly name: string;
+  readonly type_name: string;
+  readonly type_oid: number;
+  readonly builtin: boolean;
+  readonly notnull: boolean;
+  readonly generated: boolean;
+  readonly identity: string;
+}
+
+/** Schemas that are never migrated: the system's own and ours. */
+export const EXCLUDED_SCHEMAS = "n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' AND n.nspname <> 'pgdms'";
+
+/** Tables that belong to an extension are made by CREATE EXTENSION on the target, not copied. */
+const NOT_OF_AN_EXTENSION =
+  "NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')";
+
+/** Names of the columns of an index in key order, without INCLUDE columns (those come after indnkeyatts, PostgreSQL 11 and later). */
+const indexColumns = (versionNum: number): string => `
+  (SELECT array_agg(a.attname::text ORDER BY k.n)
+     FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, n)
+     JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+    WHERE k.n <= ${versionNum >= 110_000 ? "i.indnkeyatts" : "i.indnatts"})`;
+
+/** The topmost ancestor of each partition, found from above in one pass: looking up from each table reads pg_class once for each. */
+const partitionRoot = (versionNum: number): string =>
+  versionNum >= 100_000
+    ? `LEFT JOIN (
+         WITH RECURSIVE tree(oid, root) AS (
+           SELECT h.inhrelid, h.inhparent FROM pg_inherits h JOIN pg_class p ON p.oid = h.inhparent WHERE p.relkind = 'p' AND NOT p.relispartition
+           UNION ALL SELECT h.inhrelid, t.root FROM tree t JOIN pg_inherits h ON h.inhparent = t.oid)
+         SELECT t.oid, rn.nspname::text AS root_schema, r.relname::text AS root_name
+           FROM tree t JOIN pg_class r ON r.oid = t.root JOIN pg_namespace rn ON rn.oid = r.relnamespace) root ON root.oid = c.oid`
+    : "CROSS JOIN (SELECT NULL::text AS root_schema, NULL::text AS root_name) root";
+
+const tablesSql = (versionNum: number): string => `
+  SELECT c.oid, n.nspname::text AS schema, c.relname::text AS name, c.relreplident::text AS relreplident,
+         c.relpersistence = 'u' AS unlogged,
+         ${versionNum >= 90_500 ? "c.relrowsecurity" : "false"} AS rowsecurity,
+         pg_table_size(c.oid)::text AS size,
+         (pg_relation_size(c.oid) / current_setting('block_size')::bigint)::text AS pages,
+         greatest(c.reltuples, 0)::bigint::text AS rows,
+         pk.cols AS pkey, coalesce(pk.immediate, false) AS pkey_immediate, ik.cols AS ikey, root.root_schema, root.root_name
+    FROM pg_class c
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    LEFT JOIN LATERAL (SELECT ${indexColumns(versionNum)} AS cols, i.indimmediate AS immediate FROM pg_index i
+                        WHERE i.indrelid = c.oid AND i.indisprimary AND i.indisvalid) pk ON true
+    LEFT JOIN LATERAL (SELECT ${indexColumns(versionNum)} AS cols FROM pg_index i
+                        WHERE i.indrelid = c.oid AND i.indisreplident AND i.indisvalid) ik ON true
+    ${partitionRoot(versionNum)}
+   WHERE c.relkind = 'r' AND c.relpersistence IN ('p', 'u') AND ${EXCLUDED_SCHEMAS} AND ${NOT_OF_AN_EXTENSION}
+   ORDER BY n.nspname, c.relname`;
+
+const columnsSql = (versionNum: number): string => `
+  SELECT a.attrelid AS oid, a.attname::text AS name, format_type(a.atttypid, a.atttypmod) AS type_name, a.atttypid AS type_oid,
+         coalesce(e.typnamespace, t.typnamespace) = 'pg_catalog'::regnamespace AND coalesce(e.typtype, t.typtype) = 'b' AS builtin,
+         a.attnotnull AS notnull,
+         ${versionNum >= 120_000 ? "a.attgenerated <> ''" : "false"} AS generated,
+         ${versionNum >= 100_000 ? "a.attidentity::text" : "''"} AS identity
+    FROM pg_attribute a
+    JOIN pg_class c ON c.oid = a.attrelid
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_type t ON t.oid = a.atttypid
+    LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typlen = -1 AND t.typcategory = 'A'
+   WHERE c.relkind = 'r' AND c.relpersistence IN ('p', 'u') AND a.attnum > 0 AND NOT a.attisdropped AND ${EXCLUDED_SCHEMAS}
+   ORDER BY a.attrelid, a.attnum`;
+
+/**
+ * Reads every table of the session's database that holds rows of the user's: two queries, however many tables.
+ * Works on source and target alike, from PostgreSQL 9.4 on.
+ */
+export async function readTables(client: pg.ClientBase, versionNum: number): Promise<TableDefinition[]> {
+  const tables = await client.query<TableRow>(tablesSql(versionNum));
+  // regnamespace exists since 9.5; the oid of pg_catalog is fixed (pg_namespace.dat).
+  const columnRows = await client.query<ColumnRow>(columnsSql(versionNum).replace("'pg_catalog'::regnamespace", "11"));
+  const columns = new Map<number, Column[]>();
+  for (const row of columnRows.rows) {
+    const list = columns.get(row.oid);
+    if (list) list.push(toColumn(row));
+    else columns.set(row.oid, [toColumn(row)]);
+  }
+  return tables.rows.map((row) => toTable(row, columns.get(row.oid) ?? []));
+}
+
+const IDENTITIES: Readonly<Record<string, Column["identity"]>> = { a: "always", d: "byDefault" };
+
+function toColumn(row: ColumnRow): Column {
+  return {
+    name: row.name,
+    typeName: row.type_name,
+    typeOid: row.type_oid,
+    isBuiltInType: row.builtin,
+    isNotNull: row.notnull,
+    isGenerated: row.generated,
+    identity: IDENTITIES[row.identity] ?? "none",
+  };
+}
+
+function toTable(row: TableRow, columns: readonly Column[]): TableDefinition {
+  return {
+    oid: row.oid,
+    schema: row.schema,
+    name: row.name,
+    columns,
+    identity: toIdentity(row),
+    primaryKey: row.pkey ?? [],
+    partitionRoot: row.root_schema !== null && row.root_name !== null ? { schema: row.root_schema, name: row.root_name } : undefined,
+    isUnlogged: row.unlogged,
+    hasRowSecurity: row.rowsecurity,
+    sizeBytes: Number(row.size),
+    pages: Number(row.pages),
+    rowsEstimate: Number(row.rows),
+  };
+}
+
+/** A deferrable primary key is no replica identity: PostgreSQL logs nothing of the old row then (relcache.c, RelationGetIndexList). */
+function toIdentity({ relreplident, pkey, pkey_immediate, ikey }: TableRow): ReplicaIdentity {
+  if (relreplident === "f") return { kind: "full" };
+  const columns = relreplident === "d" && pkey_immediate ? pkey : relreplident === "i" ? ikey : null;
+  return columns && columns.length > 0 ? { kind: "key", columns } : { kind: "nothing" };
+}
+
+/** Columns that are copied and applied: all but generated ones. */
+export const copiedColumns = (table: TableDefinition): readonly Column[] => table.columns.filter((column) => !column.isGenerated);

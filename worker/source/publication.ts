@@ -1,0 +1,84 @@
+import type pg from "pg";
+import { MigrationError } from "../../contracts/errors.ts";
+import { type TableName } from "../../contracts/tables.ts";
+import { failureCode } from "../postgres/failures.ts";
+import { quoteLiteral, quoteName, quoteTable } from "../postgres/quote.ts";
+import { type TableDefinition } from "./catalog.ts";
+
+/**
+ * A publication that has UPDATE and DELETE makes those statements fail, in the user's application, on tables without
+ * replica identity. Such tables go into a publication of their own, which has inserts only.
+ */
+export const insertsPublication = (publication: string): string => `${publication}_inserts`;
+
+type PublishedTable = Pick<TableDefinition, "schema" | "name" | "identity" | "isUnlogged">;
+
+/**
+ * Makes sure that the publications exist and hold exactly these tables: leaf partitions and ordinary tables, by name.
+ * Must be done before the slot is created, since the plugin looks publications up as they were at each change.
+ * @returns the names to subscribe to: one, or two when there are tables without replica identity.
+ * @throws MigrationError NoPublicationRight.
+ */
+export async function ensurePublication(
+  source: pg.ClientBase,
+  versionNum: number,
+  publication: string,
+  tables: readonly PublishedTable[],
+): Promise<string[]> {
+  // Unlogged tables write no WAL, and the server refuses to publish them.
+  const logged = tables.filter(({ isUnlogged }) => !isUnlogged);
+  const insertsOnly = logged.filter(({ identity }) => identity.kind === "nothing");
+  const whole = logged.filter(({ identity }) => identity.kind !== "nothing");
+  const operations = versionNum >= 110_000 ? "insert, update, delete, truncate" : "insert, update, delete";
+  await source.query("BEGIN");
+  try {
+    // A table that changes sides leaves the one with updates first.
+    await setTables(source, publication, operations, whole);
+    if (insertsOnly.length > 0) await setTables(source, insertsPublication(publication), "insert", insertsOnly);
+    else await source.query(`DROP PUBLICATION IF EXISTS ${quoteName(insertsPublication(publication))}`);
+    await source.query("COMMIT");
+  } catch (thrown) {
+    await source.query("ROLLBACK").catch(() => undefined);
+    throw publicationError(thrown, publication);
+  }
+  return insertsOnly.length > 0 ? [publication, insertsPublication(publication)] : [publication];
+}
+
+async function setTables(source: pg.ClientBase, name: string, operations: string, tables: readonly TableName[]): Promise<void> {
+  const list = tables.map((table) => `ONLY ${quoteTable(table)}`).join(", ");
+  const { rowCount } = await source.query("SELECT FROM pg_publication WHERE pubname = $1", [name]);
+  const publish = `(publish = ${quoteLiteral(operations)})`;
+  if (rowCount === 0) {
+    await source.query(`CREATE PUBLICATION ${quoteName(name)}${list === "" ? "" : ` FOR TABLE ${list}`} WITH ${publish}`);
+    return;
+  }
+  await source.query(`ALTER PUBLICATION ${quoteName(name)} SET ${publish}`);
+  if (list !== "") await source.query(`ALTER PUBLICATION ${quoteName(name)} SET TABLE ${list}`);
+  else await dropAllTables(source, name);
+}
+
+/** SET TABLE takes no empty list. */
+async function dropAllTables(source: pg.ClientBase, name: string): Promise<void> {
+  const { rows } = await source.query<{ schema: string; name: string }>(
+    "SELECT schemaname::text AS schema, tablename::text AS name FROM pg_publication_tables WHERE pubname = $1",
+    [name],
+  );
+  if (rows.length === 0) return;
+  await source.query(`ALTER PUBLICATION ${quoteName(name)} DROP TABLE ${rows.map((table) => `ONLY ${quoteTable(table)}`).join(", ")}`);
+}
+
+/** Makes sure that both publications are gone. */
+export async function dropPublication(source: pg.ClientBase, publication: string): Promise<void> {
+  await source.query(`DROP PUBLICATION IF EXISTS ${quoteName(publication)}, ${quoteName(insertsPublication(publication))}`);
+}
+
+const INSUFFICIENT_PRIVILEGE = "42501";
+
+function publicationError(thrown: unknown, publication: string): unknown {
+  if (failureCode(thrown) !== INSUFFICIENT_PRIVILEGE) return thrown;
+  return new MigrationError("NoPublicationRight", {
+    detail: `Publication ${publication}: ${thrown instanceof Error ? thrown.message : ""}.`,
+    sqlState: INSUFFICIENT_PRIVILEGE,
+    cause: thrown,
+  });
+}

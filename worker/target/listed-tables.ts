@@ -1,0 +1,97 @@
+import type pg from "pg";
+import { type Settings } from "../../contracts/settings.ts";
+import { tableKey, type TableName } from "../../contracts/tables.ts";
+import { type Column, copiedColumns, type TableDefinition } from "../source/catalog.ts";
+import { inOwnedTransaction, type Ownership } from "./ownership.ts";
+
+/** A table of the migration: what the source says of it now, and what was pinned when the migration began. */
+export interface ListedTable extends TableName {
+  readonly definition: TableDefinition;
+  /** Where its rows go. */
+  readonly target: TableName;
+  /** Columns that are copied and followed, by name; later additions of the source are noticed, not copied by accident. */
+  readonly sourceColumns: readonly string[];
+  /** What identifies a row; empty: all its values. */
+  readonly keyColumns: readonly string[];
+  /** Updates and deletes are not followed. */
+  readonly isInsertOnly: boolean;
+  /** We set REPLICA IDENTITY FULL on the source; it goes back at the end. */
+  readonly hadNoIdentity: boolean;
+}
+
+/** Writes the list down when the migration begins; does nothing when it is there. */
+export async function listTables(client: pg.Client, ownership: Ownership, list: TableList): Promise<void> {
+  const { source, target, tablesWithoutKey } = list;
+  const targets = new Map(target.map((table) => [tableKey(table), table]));
+  const rows = source.map((table) => ({
+    schema: table.schema,
+    name: table.name,
+    columns: copiedColumns(table).map(({ name }) => name),
+    key: keyColumns(table, targets.get(tableKey(table))),
+    insertOnly: table.identity.kind === "nothing" && tablesWithoutKey !== "replicaIdentityFull",
+    noIdentity: table.identity.kind === "nothing",
+  }));
+  await inOwnedTransaction(client, ownership, () =>
+    client.query(
+      `INSERT INTO pgdms.table_sync (schema_name, table_name, source_columns, key_columns, is_insert_only, had_no_identity)
+       SELECT r->>'schema', r->>'name', ARRAY(SELECT jsonb_array_elements_text(r->'columns')), ARRAY(SELECT jsonb_array_elements_text(r->'key')),
+              (r->>'insertOnly')::bool, (r->>'noIdentity')::bool
+         FROM jsonb_array_elements($1::jsonb) AS r
+       ON CONFLICT DO NOTHING`,
+      [JSON.stringify(rows)],
+    ),
+  );
+}
+
+interface TableList {
+  readonly source: readonly TableDefinition[];
+  readonly target: readonly TableDefinition[];
+  readonly tablesWithoutKey: Settings["tablesWithoutKey"];
+}
+
+/**
+ * What tells rows apart on the target: the source's identity, or, with REPLICA IDENTITY FULL, the target's primary key
+ * (the old row has all columns, so the key is among them).
+ */
+function keyColumns(source: TableDefinition, target: TableDefinition | undefined): readonly string[] {
+  if (source.identity.kind === "key") return source.identity.columns;
+  if (source.identity.kind === "nothing") return [];
+  const columns = new Set(copiedColumns(source).map(({ name }) => name));
+  const key = target?.primaryKey ?? [];
+  return key.every((name) => columns.has(name)) ? key : [];
+}
+
+interface Row {
+  readonly schema_name: string;
+  readonly table_name: string;
+  readonly source_columns: string[];
+  readonly key_columns: string[];
+  readonly is_insert_only: boolean;
+  readonly had_no_identity: boolean;
+}
+
+/** Reads the list back, with the source's definitions of today. A table that the source no longer has is left out. */
+export async function readListedTables(client: pg.ClientBase, source: readonly TableDefinition[]): Promise<ListedTable[]> {
+  const { rows } = await client.query<Row>(
+    "SELECT schema_name, table_name, source_columns, key_columns, is_insert_only, had_no_identity FROM pgdms.table_sync ORDER BY schema_name, table_name",
+  );
+  const definitions = new Map(source.map((table) => [tableKey(table), table]));
+  return rows.flatMap((row) => {
+    const name = { schema: row.schema_name, name: row.table_name };
+    const definition = definitions.get(tableKey(name));
+    if (!definition) return [];
+    return {
+      ...name,
+      target: name,
+      definition,
+      sourceColumns: row.source_columns,
+      keyColumns: row.key_columns,
+      isInsertOnly: row.is_insert_only,
+      hadNoIdentity: row.had_no_identity,
+    };
+  });
+}
+
+/** The columns of a listed table as the source has them, in the pinned choice. */
+export const pinnedColumns = ({ definition, sourceColumns }: ListedTable): Column[] =>
+  definition.columns.filter(({ name }) => sourceColumns.includes(name));

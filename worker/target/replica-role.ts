@@ -1,0 +1,22 @@
+import type pg from "pg";
+import { failureCode } from "../postgres/failures.ts";
+
+const INSUFFICIENT_PRIVILEGE = "42501";
+
+/**
+ * Whether the session's role may set session_replication_role to replica, which keeps ordinary triggers and foreign keys
+ * quiet. Tried, because the right comes in many ways: superuser, GRANT SET ON PARAMETER (15 and later), and what managed
+ * platforms add. Nothing stays set. Not for use inside a transaction.
+ */
+export async function canSetReplicaRole(client: pg.ClientBase): Promise<boolean> {
+  await client.query("BEGIN");
+  try {
+    const { rows } = await client.query<{ role: string }>("SELECT set_config('session_replication_role', 'replica', true) AS role");
+    return rows[0]?.role === "replica";
+  } catch (thrown) {
+    if (failureCode(thrown) === INSUFFICIENT_PRIVILEGE) return false;
+    throw thrown;
+  } finally {
+    await client.query("ROLLBACK");
+  }
+}
