@@ -1,0 +1,184 @@
+import { writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { ensureBuilt } from "./environment/built.ts";
+import { openDataFolder, type DataFolder } from "./environment/data-folder.ts";
+import { startPart, type Part } from "./environment/part.ts";
+import { watchServices } from "./environment/service-watch.ts";
+import { Teardown } from "./environment/teardown.ts";
+import { WorkerPool, type WorkerPart } from "./environment/workers.ts";
+import { startTableStorage } from "./storage.ts";
+
+export interface EnvironmentOptions {
+  /** Of the REST API and the portal; 0 takes a free one. */
+  readonly port: number;
+  /** Kept between runs. Default: a temporary folder, removed by stop(). */
+  readonly dataDir?: string | undefined;
+  /** The service that has workers from the start; others get theirs within seconds after they are made. */
+  readonly service?: string | undefined;
+  /** Processes for each service. */
+  readonly workers?: number | undefined;
+  /** Whether a worker that died is replaced. */
+  readonly replaceWorkers?: boolean | undefined;
+  /** Further settings of every worker, as in worker/config.ts. */
+  readonly workerSettings?: Readonly<Record<string, string>> | undefined;
+  /** Further settings of the control plane. */
+  readonly functionsSettings?: Readonly<Record<string, string>> | undefined;
+  /** Ends a start that is under way. */
+  readonly signal?: AbortSignal | undefined;
+  /** What a person at the terminal should know: a worker that died, for example. */
+  readonly say?: ((line: string) => void) | undefined;
+}
+
+/** All of pgdms on this machine. */
+export interface Environment {
+  /** Of the REST API: http://127.0.0.1:PORT */
+  readonly url: string;
+  readonly dataDir: string;
+  readonly logsDir: string;
+  readonly tablesConnection: string;
+  readonly serviceBusConnection: string;
+  /** The workers that run now. */
+  readonly workers: readonly WorkerPart[];
+  /** Processes of the parts, for tests that look what is left. */
+  readonly pids: readonly number[];
+  /** Resolves when a part that nothing replaces has died; what is left should be stopped then. */
+  readonly failed: Promise<Error>;
+  startWorker(serviceName?: string): Promise<WorkerPart>;
+  killWorker(workerId: string, signal: NodeJS.Signals): Promise<void>;
+  /** Ends all parts, those that hang by SIGKILL. May be called twice. */
+  stop(): Promise<void>;
+}
+
+export const DEFAULT_SERVICE = "dms-local";
+
+const root = dirname(import.meta.dirname);
+const brokerStopTimeoutMs = 4_000;
+const functionsStopTimeoutMs = 6_000;
+
+/**
+ * Starts pgdms on this machine, with the parts of Azure that it needs: table storage, a Service Bus broker, a Functions host
+ * with the built control plane, and workers; each a process of its own. What ran in the same data folder goes on.
+ * @throws Error when a part does not start (all that had started is stopped again), or the signal's reason
+ */
+export async function startEnvironment(options: EnvironmentOptions): Promise<Environment> {
+  const teardown = new Teardown();
+  const stopOnAbort = (): void => void teardown.stop().catch(() => undefined);
+  options.signal?.addEventListener("abort", stopOnAbort, { once: true });
+  try {
+    options.signal?.throwIfAborted();
+    return await startParts(options, teardown);
+  } catch (error) {
+    await teardown.stop().catch(() => undefined);
+    options.signal?.throwIfAborted();
+    throw error;
+  } finally {
+    options.signal?.removeEventListener("abort", stopOnAbort);
+  }
+}
+
+async function startParts(options: EnvironmentOptions, teardown: Teardown): Promise<Environment> {
+  const { say = () => undefined } = options;
+  const service = (options.service ?? DEFAULT_SERVICE).toLowerCase(); // names of services know no case
+  const { signal } = teardown;
+  const folder = await teardown.start(
+    () => openDataFolder(options.dataDir),
+    (opened) => opened.release(),
+  );
+  const [storage, broker] = await Promise.all([
+    teardown.start(
+      () => startTableStorage({ dataDir: folder.tables }),
+      (started) => started.stop(),
+    ),
+    teardown.start(() => startBroker(folder, signal), stopPart),
+    ensureBuilt(root, signal),
+  ]);
+  const serviceBusConnection = `Endpoint=sb://127.0.0.1:${broker.ready[1]};SharedAccessKeyName=local;SharedAccessKey=local;UseDevelopmentEmulator=true;`;
+  const shared = { ServiceBusConnection: serviceBusConnection, SECRETS_FILE_DIR: folder.secrets, REPORTS_QUEUE: "reports" };
+  const settings = { ...functionsSettings, ...shared, TablesConnection: storage.connectionString, ...options.functionsSettings };
+  await writeFile(folder.settingsFile, JSON.stringify({ IsEncrypted: false, Values: settings }, undefined, 2), { mode: 0o600 });
+  const pool = new WorkerPool({
+    root,
+    logs: folder.logs,
+    env: { ...inherited(), LOG_LEVEL: "info", ...shared, ...options.workerSettings },
+    perService: options.workers ?? 1,
+    replace: options.replaceWorkers ?? true,
+    signal,
+    say,
+  });
+  const [functions] = await Promise.all([
+    teardown.start(() => startFunctions(folder, options.port, signal), stopPart),
+    teardown.start(
+      () => pool.serve(service),
+      () => pool.stop(),
+    ),
+  ]);
+  const watching = watchServices({ tablesConnection: storage.connectionString, pool, always: service, signal, say });
+  await teardown.start(
+    () => Promise.resolve(),
+    () => watching,
+  );
+  return {
+    url: functions.ready[1] ?? "",
+    dataDir: folder.path,
+    logsDir: folder.logs,
+    tablesConnection: storage.connectionString,
+    serviceBusConnection,
+    get workers() {
+      return pool.workers;
+    },
+    get pids() {
+      return [broker.pid, functions.pid, ...pool.workers.map(({ pid }) => pid)];
+    },
+    failed: Promise.race([broker, functions].map(unexpectedEnd)),
+    startWorker: (serviceName = service) => pool.start(serviceName),
+    killWorker: (workerId, ending) => pool.kill(workerId, ending),
+    stop: () => teardown.stop(),
+  };
+}
+
+const stopPart = (part: Part): Promise<void> => part.stop();
+
+/** What the control plane needs beside the connections; open, because it listens on this machine only. */
+const functionsSettings = {
+  FUNCTIONS_WORKER_RUNTIME: "node",
+  AUTH_MODE: "none",
+  REQUESTS_QUEUE: "requests",
+  EVENTS_TOPIC: "events",
+  WATCHDOG_CRON: "*/10 * * * * *",
+};
+
+const startBroker = (folder: DataFolder, signal: AbortSignal): Promise<Part> =>
+  startPart({
+    name: "the broker",
+    args: ["--import", "tsx", "local/broker/main.ts", "--port", "0", "--data", folder.bus],
+    env: inherited(),
+    cwd: root,
+    logFile: join(folder.logs, "broker.log"),
+    ready: /broker ready on 127\.0\.0\.1:(\d+)/,
+    stopTimeoutMs: brokerStopTimeoutMs,
+    signal,
+  });
+
+const startFunctions = (folder: DataFolder, port: number, signal: AbortSignal): Promise<Part> =>
+  startPart({
+    name: "the Functions host",
+    args: ["--import", "tsx", "local/functions-host/main.ts", "--root", root, "--settings", folder.settingsFile, "--port", String(port)],
+    env: inherited(),
+    cwd: root, // as in a function app; the portal's files are found from here
+    logFile: join(folder.logs, "functions.log"),
+    ready: /functions host ready at (http:\/\/\S+)/,
+    stopTimeoutMs: functionsStopTimeoutMs,
+    signal,
+  });
+
+/** Our environment without what is settled by us, and without loaders and inspectors that are meant for us. */
+function inherited(): NodeJS.ProcessEnv {
+  const ours = [...Object.keys(functionsSettings), "NODE_OPTIONS", "TablesConnection", "ServiceBusConnection", "SECRETS_FILE_DIR"];
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !ours.includes(name)));
+}
+
+async function unexpectedEnd(part: Part): Promise<Error> {
+  const { code, signal, wasAsked } = await part.exited;
+  if (wasAsked) return new Promise(() => undefined); // it ended because it was told to
+  return new Error(`${part.name} ended (${signal ?? `code ${code}`}). Its log: ${part.logFile}`);
+}
