@@ -1,0 +1,201 @@
+import { randomUUID } from "node:crypto";
+import { MigrationError } from "../../contracts/errors.ts";
+import { isTransient } from "../../worker/postgres/failures.ts";
+import { parseLsn } from "../../contracts/lsn.ts";
+import { tableKey } from "../../contracts/tables.ts";
+import { loadTables } from "../../worker/full-load/load-tables.ts";
+import { planLoad } from "../../worker/full-load/plan.ts";
+import { IncrementalSync } from "../../worker/incremental-sync/sync.ts";
+import { type SyncTarget } from "../../worker/incremental-sync/sync-table.ts";
+import { connect, versionNum, withConnection } from "../../worker/postgres/connect.ts";
+import { quoteTable } from "../../worker/postgres/quote.ts";
+import { copiedColumns, readTables, type TableDefinition } from "../../worker/source/catalog.ts";
+import { ensurePublication } from "../../worker/source/publication.ts";
+import { createSlot } from "../../worker/source/snapshot.ts";
+import { changeMigration, readMigration, takeOver } from "../../worker/target/bookkeeping.ts";
+import { listTables, readListedTables } from "../../worker/target/listed-tables.ts";
+import { type TestDatabase } from "../setup/databases.ts";
+
+export type Plugin = "pgoutput" | "test_decoding";
+
+export interface Pair {
+  readonly source: TestDatabase;
+  readonly target: TestDatabase;
+}
+
+export interface EngineOptions {
+  readonly plugin: Plugin;
+  readonly limits?: { readonly maxChanges: number; readonly maxBytes: number };
+  /** Tables that are left out of the migration, by name. */
+  readonly leaveOut?: readonly string[];
+  /** Runs after the snapshot and before the load, while the stream is not read yet. */
+  readonly duringLoad?: () => Promise<void>;
+  /** Tables that are not loaded with the others; `load` brings them to the target afterwards, as the source has them then. */
+  readonly loadedLater?: { readonly names: readonly string[]; readonly load: () => Promise<void> };
+}
+
+export interface Engine {
+  readonly sync: IncrementalSync;
+  /** Interruptions that mend themselves, as they came. */
+  readonly interruptions: unknown[];
+  /** Definitions of the list as the sync reads them at each connection; a test may change one. */
+  readonly targets: Map<string, SyncTarget>;
+  /** Resolves when everything committed so far is on the target; rejects when the sync has failed. */
+  drain(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const LOAD_SETTINGS = { fullLoadStreams: 2, largeTablePartMB: 512, onExistingRows: "refuse" } as const;
+
+/**
+ * The data path of the worker without its control plane: slot, snapshot, load, sync. The schema is on both sides already.
+ * Tables without identity are followed by REPLICA IDENTITY FULL, as with the default setting.
+ */
+export async function startEngine(pair: Pair, options: EngineOptions): Promise<Engine> {
+  const { plugin, limits = { maxChanges: 50, maxBytes: 1024 * 1024 } } = options;
+  const taskId = randomUUID();
+  const ownership = { taskId, epoch: 1 };
+  const slot = `f_${taskId.slice(0, 8)}`;
+  const controller = new AbortController();
+  await quietIdentities(pair.target);
+  const target = await connect(pair.target.server, { purpose: "test" });
+  await takeOver(target, 1, { taskId, sourceDatabase: pair.source.name, slot, publication: "p", plugin });
+  const { sourceVersionNum, found, encoding } = await withConnection(pair.source.server, { purpose: "test" }, async (client) => {
+    const version = await versionNum(client);
+    const { rows } = await client.query<{ encoding: string }>("SELECT current_setting('server_encoding') AS encoding");
+    return { sourceVersionNum: version, found: await readTables(client, version), encoding: rows[0]?.encoding };
+  });
+  const clientEncoding = encoding === "SQL_ASCII" ? "SQL_ASCII" : "UTF8";
+  const source = found.filter(({ name }) => options.leaveOut?.includes(name) !== true).map(asFull);
+  for (const table of found)
+    if (table.identity.kind === "nothing") await pair.source.query(`ALTER TABLE ${quoteTable(table)} REPLICA IDENTITY FULL`);
+  const targetVersionNum = await versionNum(target);
+  await listTables(target, ownership, {
+    source,
+    target: await readTables(target, targetVersionNum),
+    tablesWithoutKey: "replicaIdentityFull",
+  });
+  const listed = await readListedTables(target, source);
+  const publications =
+    plugin === "pgoutput"
+      ? await withConnection(pair.source.server, { purpose: "test" }, (client) => ensurePublication(client, sourceVersionNum, "p", source))
+      : [];
+  const snapshot = await createSlot(pair.source.server, { slot, plugin, timeoutMs: 30_000, signal: controller.signal });
+  await changeMigration(target, ownership, { slotLsn: snapshot.lsn, position: snapshot.lsn });
+  await options.duringLoad?.();
+  const later = options.loadedLater?.names ?? [];
+  const targetColumns = async () =>
+    new Map(
+      (await withConnection(pair.target.server, { purpose: "test" }, (client) => readTables(client, targetVersionNum))).map((table) => [
+        tableKey(table),
+        new Map(copiedColumns(table).map((column) => [column.name, column])),
+      ]),
+    );
+  const columns = await targetColumns();
+  const plan = planLoad(
+    listed
+      .filter(({ name }) => !later.includes(name))
+      .map((table) => ({ ...table, isTargetPartitioned: false, targetColumns: columns.get(tableKey(table)) ?? new Map() })),
+    LOAD_SETTINGS,
+    { sourceVersionNum },
+  );
+  await loadTables({
+    source: pair.source.server,
+    target: pair.target.server,
+    ownership,
+    plan,
+    snapshot,
+    settings: LOAD_SETTINGS,
+    canBeReplica: true,
+    clientEncoding,
+    signal: controller.signal,
+  });
+  await snapshot.release();
+  await options.loadedLater?.load();
+  const { rows: ends } = await pair.source.query("SELECT pg_current_wal_insert_lsn()::text AS lsn");
+  const laterLsn = parseLsn(String(ends[0]?.["lsn"]));
+  const overrides = new Map<string, SyncTarget>();
+  const interruptions: unknown[] = [];
+  const sync = new IncrementalSync({
+    source: pair.source.server,
+    target: pair.target.server,
+    ownership,
+    slot,
+    publications,
+    plugin,
+    sourceVersionNum,
+    clientEncoding,
+    canBeReplica: true,
+    limits,
+    tables: async () => {
+      const now = await targetColumns();
+      return new Map(
+        listed.map((table) => [
+          tableKey(table),
+          overrides.get(tableKey(table)) ?? {
+            ...table,
+            isTargetPartitioned: false,
+            targetColumns: now.get(tableKey(table)) ?? new Map(),
+            ignoredColumns: new Set(table.definition.columns.filter(({ isGenerated }) => isGenerated).map(({ name }) => name)),
+            snapshotLsn: later.includes(table.name) ? laterLsn : snapshot.lsn,
+          },
+        ]),
+      );
+    },
+    position: async () => (await readMigration(target))?.position ?? snapshot.lsn,
+    signal: controller.signal,
+    onApplied: () => undefined,
+    onInterrupted: (thrown) => interruptions.push(thrown),
+    onConnected: () => undefined,
+    isRetryable: (thrown) => isTransient(thrown) || (thrown instanceof MigrationError && thrown.kind === "SourceTableChanged"),
+  });
+  const ended = sync.run().catch((thrown: unknown) => thrown);
+  return {
+    sync,
+    interruptions,
+    targets: overrides,
+    async drain() {
+      const { rows } = await pair.source.query("SELECT pg_logical_emit_message(true, 'test', '')::text AS lsn");
+      const reached: Promise<unknown> = sync.reached(parseLsn(String(rows[0]?.["lsn"])));
+      const failure = await Promise.race([reached, ended]);
+      if (failure) throw failure as Error;
+    },
+    async stop() {
+      controller.abort(new Error("the test is over"));
+      await ended;
+      await target.end();
+    },
+  };
+}
+
+/** A table without identity gets FULL on the source. */
+const asFull = (table: TableDefinition): TableDefinition =>
+  table.identity.kind === "nothing" ? { ...table, identity: { kind: "full" } } : table;
+
+/** As the worker does until the cutover (pitfalls, rule 10). */
+async function quietIdentities(target: TestDatabase): Promise<void> {
+  const { rows } = await target.query(
+    "SELECT format('ALTER TABLE %s ALTER %I SET GENERATED BY DEFAULT', attrelid::regclass, attname) AS sql FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid WHERE attidentity = 'a' AND attnum > 0 AND c.relkind IN ('r', 'p')",
+  );
+  for (const { sql } of rows) await target.query(String(sql));
+}
+
+/** Count and fingerprint of every table with rows, by name. */
+async function fingerprints(database: TestDatabase, names: readonly string[]): Promise<Map<string, string>> {
+  const parts = names.map(
+    (name) =>
+      `SELECT ${literal(name)} AS name, count(*) || ' rows, ' || coalesce(md5(string_agg(md5(t::text), '' ORDER BY md5(t::text))), '') AS sum FROM ONLY ${name} t`,
+  );
+  const { rows } = await database.query(parts.join(" UNION ALL "));
+  return new Map(rows.map((row) => [String(row["name"]), String(row["sum"])]));
+}
+
+const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
+
+/** Names of the tables whose rows differ as a multiset of their text, with what either side has. */
+export async function differences({ source, target }: Pair, names: readonly string[]): Promise<string[]> {
+  const [ours, theirs] = await Promise.all([fingerprints(source, names), fingerprints(target, names)]);
+  return names
+    .filter((name) => ours.get(name) !== theirs.get(name))
+    .map((name) => `${name}: source ${ours.get(name)}, target ${theirs.get(name)}`);
+}

@@ -1,0 +1,71 @@
+import { join } from "node:path";
+import { afterEach, expect, test, vi } from "vitest";
+import { Command } from "./command.ts";
+
+/** Linux: what is left is read from /proc. */
+vi.setConfig({ testTimeout: 120_000 }); // each test starts all of pgdms, some twice
+
+let command: Command;
+afterEach(() => command.cleanUp());
+
+const startArguments = (folder: string): string[] => ["--port", "0", "--data", join(folder, "data")];
+
+function start(): Command {
+  const folder = Command.makeFolder();
+  return (command = new Command("start", startArguments(folder), folder));
+}
+
+test("Ctrl-C ends npm start and every part of it", async () => {
+  start();
+  await command.says(/pgdms is ready at http/);
+  expect(command.processes().length).toBeGreaterThanOrEqual(5); // itself, table storage, broker, Functions host, worker
+  command.kill("SIGINT");
+  expect(await command.exited).toBe(130);
+  expect(await command.leaves()).toEqual([]);
+});
+
+test("SIGTERM while the parts are still starting leaves nothing", async () => {
+  start();
+  await expect.poll(() => command.processes().length, { timeout: 30_000, interval: 10 }).toBeGreaterThanOrEqual(3);
+  command.kill("SIGTERM");
+  expect(await command.exited).toBe(143);
+  expect(command.output).not.toContain("pgdms is ready");
+  expect(await command.leaves()).toEqual([]);
+});
+
+test("parts that hang do not outlive Ctrl-C", async () => {
+  start();
+  await command.says(/pgdms is ready at http/);
+  const hung = command.processes().filter(({ command: text }) => /dist\/worker\/main\.js|local\/broker\/main\.ts/.test(text));
+  expect(hung.length).toBe(2);
+  for (const { pid } of hung) process.kill(pid, "SIGSTOP");
+  command.kill("SIGINT");
+  expect(await command.exited).toBe(130);
+  expect(await command.leaves()).toEqual([]);
+});
+
+test("even SIGKILL of npm start ends its parts", async () => {
+  start();
+  await command.says(/pgdms is ready at http/);
+  command.kill("SIGKILL");
+  expect(await command.exited).toBe(-1);
+  expect(await command.leaves()).toEqual([]);
+});
+
+const moments = [
+  ["while listdb is filled", /filling listdb|starting/],
+  ["while the connections are checked", /Service .* Online/],
+  ["while the migration starts and loads", /Tables .* 17 tables/],
+  ["while changes are followed", /… .*Incremental sync/],
+  ["while it cuts over", /Incremental sync +[\d.]+ s +[\d,]+ transactions/],
+] as const;
+
+test.each(moments)("Ctrl-C %s ends the demo with its servers, pgdms and writer", async (_moment, pattern) => {
+  command = new Command("demo", ["--rows", "20000", "--sync", "5", "--port", "0"]);
+  await (pattern.source.startsWith("filling")
+    ? expect.poll(() => command.processes().length, { timeout: 30_000 }).toBeGreaterThan(5)
+    : command.says(pattern));
+  command.kill("SIGINT");
+  expect(await command.exited).toBe(130);
+  expect(await command.leaves()).toEqual([]);
+});

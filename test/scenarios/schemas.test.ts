@@ -1,0 +1,91 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { startPostgres, type PostgresServer } from "../../local/postgres.ts";
+import { type PostgresVersion } from "../../local/postgres/binaries.ts";
+import { createDatabase, type TestDatabase } from "../setup/databases.ts";
+import { allRows, bringSchema, dumpDefinitions, dumpedObjects, readSample, SAMPLES, type SampleSchema } from "./schemas.ts";
+import { connectionOf, leftOnSource, leftOnTarget, Migration, World } from "./world.ts";
+
+/** Where a fault would be: one database, and who made its schema on the target. */
+interface Case {
+  readonly name: string;
+  readonly sample: SampleSchema;
+  /** The source's definitions. */
+  readonly dump: string;
+  readonly source: TestDatabase;
+  readonly target: TestDatabase;
+  readonly isOurs: boolean;
+}
+
+const versions = new Map<PostgresVersion, PostgresServer>();
+let world: World;
+beforeAll(async () => {
+  const started = (["10", "13", "16", "17", "18"] as const).map(async (version) => {
+    versions.set(
+      version,
+      await startPostgres({ version, settings: { max_connections: "300", max_replication_slots: "30", max_wal_senders: "30" } }),
+    );
+  });
+  [world] = await Promise.all([World.start({ workers: 1 }), ...started]);
+}, 150_000);
+afterAll(async () => {
+  await Promise.allSettled([world.stop(), ...[...versions.values()].map((server) => server.stop())]);
+}, 150_000);
+
+/** One sample on two pairs of databases: its schema is made by pgdms on one target, and brought by the user to the other. */
+async function makeCases(from: PostgresVersion, to: PostgresVersion, name: (typeof SAMPLES)[number]): Promise<Case[]> {
+  const sample = await readSample(name, Number(from));
+  const databases = await Promise.all(
+    [true, false].map(async (isOurs) => {
+      const source = await createDatabase("source", versions.get(from)?.port ?? 0);
+      await source.query(sample.setup);
+      return { source, target: await createDatabase("target", versions.get(to)?.port ?? 0), isOurs };
+    }),
+  );
+  const dump = await dumpDefinitions(databases[0]?.source as TestDatabase);
+  for (const { target, isOurs } of databases) if (!isOurs) await bringSchema(dump, target, Number(to));
+  return databases.map((pair) => ({ name: `${name}, schema ${pair.isOurs ? "by pgdms" : "brought by the user"}`, sample, dump, ...pair }));
+}
+
+describe.each([
+  ["13", "17"],
+  ["10", "16"],
+  ["17", "18"],
+] as const)("from PostgreSQL %s to %s", (from, to) => {
+  test("sample schemas arrive whole: definitions as pg_dump tells them, and every row", { timeout: 300_000 }, async () => {
+    const cases = (await Promise.all(SAMPLES.map((name) => makeCases(from, to, name)))).flat();
+    const migration = await start(cases);
+    await Promise.all(
+      cases.map(async ({ source, sample }) => {
+        await migration.reaches(source.name, "READY_TO_COMPLETE");
+        await source.query(sample.changes);
+        await migration.cutover(source.name);
+      }),
+    );
+    await migration.ended("Succeeded");
+    await Promise.all(
+      cases.map(async ({ name, source, target, dump }) => {
+        expect.soft(dumpedObjects(await dumpDefinitions(target)), name).toEqual(dumpedObjects(dump));
+        expect.soft(await allRows(target), name).toEqual(await allRows(source));
+        expect.soft([...(await leftOnSource(source)), ...(await leftOnTarget(target))], name).toEqual([]);
+        await Promise.all([source.drop(), target.drop()]);
+      }),
+    );
+  });
+});
+
+/** One task for all of them: each database has settings of its own. */
+async function start(cases: readonly Case[]): Promise<Migration> {
+  const [first] = cases;
+  if (!first) throw new Error("no case");
+  const name = `schemas-${first.source.name}`;
+  await world.putTask(name, "Migrate.PostgreSql.AzureDbForPostgreSql.SyncV2", {
+    sourceConnectionInfo: connectionOf(first.source),
+    targetConnectionInfo: connectionOf(first.target),
+    selectedDatabases: cases.map(({ source, target, isOurs }) => ({
+      name: source.name,
+      targetDatabaseName: target.name,
+      migrationSetting: { migrateSchema: String(isOurs), fullLoadStreams: "2" },
+    })),
+  });
+  return new Migration(world, name);
+}

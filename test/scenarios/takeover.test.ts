@@ -1,0 +1,122 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { createPair } from "../setup/databases.ts";
+import { contents, leftOnSource, leftOnTarget, World } from "./world.ts";
+
+type Pair = Awaited<ReturnType<typeof createPair>>;
+
+const SCHEMA = `
+  CREATE TABLE accounts (id int PRIMARY KEY, owner text UNIQUE, balance numeric NOT NULL);
+  CREATE TABLE moves (id bigserial PRIMARY KEY, account int REFERENCES accounts, amount numeric, note text);
+  CREATE INDEX moves_account ON moves (account);`;
+const FILL = `
+  INSERT INTO accounts SELECT g, 'owner ' || g, 0 FROM generate_series(1, 2000) g;
+  INSERT INTO moves (account, amount, note) SELECT 1 + g % 2000, g, repeat('x', 400) FROM generate_series(1, 150000) g;`;
+
+describe("another worker goes on", () => {
+  let world: World;
+  let pair: Pair;
+  beforeAll(async () => {
+    world = await World.start({ workers: 1 });
+  });
+  afterAll(() => world.stop());
+  beforeEach(async () => {
+    pair = await createPair();
+    await pair.source.query(SCHEMA + FILL);
+  });
+  afterEach(() => pair.drop());
+
+  /** Money moves, and every move is written down: a lost or doubled change would show in the sums. */
+  async function move(rounds: number) {
+    for (let n = 0; n < rounds; n++) {
+      await pair.source.query(
+        "BEGIN; UPDATE accounts SET balance = balance + 1 WHERE id = 1 + $n % 2000; INSERT INTO moves (account, amount) VALUES (1 + $n % 2000, 1); COMMIT".replaceAll(
+          "$n",
+          String(n),
+        ),
+      );
+    }
+  }
+
+  async function replaceWorker(signal: NodeJS.Signals) {
+    const [worker] = world.environment.workers;
+    if (!worker) throw new Error("no worker runs");
+    await world.environment.killWorker(worker.workerId, signal);
+    await world.environment.startWorker();
+  }
+
+  async function finish(migration: Awaited<ReturnType<World["migrate"]>>) {
+    await migration.reaches(pair.source.name, "READY_TO_COMPLETE");
+    await migration.cutover(pair.source.name);
+    await migration.ended("Succeeded");
+    for (const table of ["accounts", "moves"]) expect(await contents(pair.target, table)).toEqual(await contents(pair.source, table));
+    expect(await leftOnSource(pair.source)).toEqual([]);
+    expect(await leftOnTarget(pair.target)).toEqual([]);
+    const constraints =
+      "SELECT conname, convalidated FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND contype <> 'n' ORDER BY 1";
+    expect((await pair.target.query(constraints)).rows).toEqual((await pair.source.query(constraints)).rows);
+  }
+
+  test("after a SIGKILL in the load: equal databases, nothing twice", async () => {
+    const migration = await world.migrate([pair], { migrateSchema: "true", fullLoadStreams: "1", largeTablePartMB: "10" });
+    await migration.until(({ output }) => output.some((item) => item.resultType === "TableLevelOutput" && item.state !== "BEFORE_LOAD"));
+    await replaceWorker("SIGKILL");
+    await move(200);
+    await finish(migration);
+  });
+
+  test("after a SIGKILL in the sync: equal databases, nothing twice", async () => {
+    const migration = await world.migrate([pair], { migrateSchema: "true" });
+    await migration.reaches(pair.source.name, "READY_TO_COMPLETE");
+    const moving = move(1_000);
+    await replaceWorker("SIGKILL");
+    await moving;
+    await finish(migration);
+  });
+
+  test("after a SIGTERM the task is handed over at once", async () => {
+    const migration = await world.migrate([pair], { migrateSchema: "true" });
+    await migration.reaches(pair.source.name, "READY_TO_COMPLETE");
+    const moving = move(500);
+    await replaceWorker("SIGTERM");
+    await moving;
+    await finish(migration);
+  });
+
+  test("a cutover that is asked for while the worker stops is carried out by the next one", async () => {
+    const migration = await world.migrate([pair], { migrateSchema: "true" });
+    await migration.reaches(pair.source.name, "READY_TO_COMPLETE");
+    const [worker] = world.environment.workers;
+    await Promise.all([world.environment.killWorker(worker?.workerId ?? "", "SIGTERM"), migration.cutover(pair.source.name)]);
+    await world.environment.startWorker();
+    await migration.ended("Succeeded");
+    expect(await contents(pair.target, "moves")).toEqual(await contents(pair.source, "moves"));
+    expect(await leftOnSource(pair.source)).toEqual([]);
+  });
+
+  test("a cancel that is asked for while the worker stops is carried out by the next one", async () => {
+    const migration = await world.migrate([pair], { migrateSchema: "true" });
+    await migration.reaches(pair.source.name, "READY_TO_COMPLETE");
+    const [worker] = world.environment.workers;
+    await Promise.all([world.environment.killWorker(worker?.workerId ?? "", "SIGTERM"), migration.cancel()]);
+    await world.environment.startWorker();
+    await migration.ended("Canceled");
+    expect(await leftOnSource(pair.source)).toEqual([]);
+    expect(await leftOnTarget(pair.target)).toEqual([]);
+  });
+
+  test("a worker that was paused and lost its task cannot write when it wakes up", async () => {
+    const migration = await world.migrate([pair], { migrateSchema: "true" });
+    await migration.reaches(pair.source.name, "READY_TO_COMPLETE");
+    const [paused] = world.environment.workers;
+    if (!paused) throw new Error("no worker runs");
+    process.kill(paused.pid, "SIGSTOP");
+    await move(50);
+    await world.environment.startWorker();
+    // The lock ends within a minute; the second worker raises the epoch on the target.
+    await migration.until(async () => (await pair.target.query("SELECT epoch FROM pgdms.migration")).rows[0]?.["epoch"] !== "1");
+    process.kill(paused.pid, "SIGCONT");
+    await move(300);
+    await finish(migration);
+    await world.environment.killWorker(paused.workerId, "SIGTERM");
+  }, 180_000);
+});
