@@ -104,7 +104,7 @@ async function create(
 export async function sendCutover(plane: ControlPlane, path: ServicePath, row: Row<CommandRow>, log: Log): Promise<void> {
   const { taskId, commandId, databaseName } = row.value;
   const send = (): Promise<void> => plane.bus.sendCommand(path.service, { version: 1, type: "cutover", taskId, commandId, databaseName });
-  if (!(await sent(send, `cutover of ${databaseName}, task ${taskId}`, log))) return;
+  if (!(await sent(send, { what: "cutover", taskId, databaseName }, log))) return;
   try {
     await plane.store.commands.replace(row, { ...row.value, dispatch: "sent" });
   } catch (error) {

@@ -68,7 +68,7 @@ export async function buryTask(plane: ControlPlane, taskId: string, log: Log): P
   await plane.store.commands.deletePartition(commandsPartition(taskId));
   if (deleted.cancelDispatch === "sent") return;
   const send = (): Promise<void> => plane.bus.sendCommand(path.service, { version: 1, type: "cancel", taskId });
-  if (!(await sent(send, `cancel of deleted task ${taskId}`, log))) return;
+  if (!(await sent(send, { what: "cancel of a deleted task", taskId }, log))) return;
   await ignoringRaces(() => plane.store.taskIndex.replace(index, { ...index.value, deleted: { ...deleted, cancelDispatch: "sent" } }));
 }
 

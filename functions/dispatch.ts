@@ -3,7 +3,7 @@ import { isTaskOver } from "../contracts/lifecycle.ts";
 import { taskResourceId } from "./addresses.ts";
 import { type ControlPlane } from "./control-plane.ts";
 import { findService } from "./find.ts";
-import { type Log } from "./log.ts";
+import { type Log, messageOf } from "./log.ts";
 import { skuOf } from "./skus.ts";
 import { type Row } from "./store/document-table.ts";
 import { LostRace } from "./store/races.ts";
@@ -54,7 +54,8 @@ async function sendWaiting(plane: ControlPlane, row: Row<TaskRow>, log: Log): Pr
 
 /** Sends the run command of a task that is pending, then marks it sent. Sending twice delivers once. Answers whether it went out. */
 export async function sendRun(plane: ControlPlane, { key, value }: Row<TaskRow>, log: Log): Promise<boolean> {
-  if (!(await sent(() => plane.bus.sendCommand(value.path.service, runCommand(value)), `task ${value.taskId}`, log))) return false;
+  if (!(await sent(() => plane.bus.sendCommand(value.path.service, runCommand(value)), { what: "run", taskId: value.taskId }, log)))
+    return false;
   await updateTask(plane, key, value.taskId, (task) => (task.dispatch === "pending" ? { ...task, dispatch: "sent" } : undefined));
   return true;
 }
@@ -67,17 +68,26 @@ export async function sendCancel(plane: ControlPlane, row: Row<TaskRow>, log: Lo
   const { taskId, path, dispatch } = row.value;
   if (dispatch === "pending" && !(await sendRun(plane, row, log))) return;
   const send = (): Promise<void> => plane.bus.sendCommand(path.service, { version: 1, type: "cancel", taskId });
-  if (!(await sent(send, `cancel of task ${taskId}`, log))) return;
+  if (!(await sent(send, { what: "cancel", taskId }, log))) return;
   await updateTask(plane, row.key, taskId, (task) => (task.cancelDispatch === "pending" ? { ...task, cancelDispatch: "sent" } : undefined));
 }
 
+/** A message, as a line of the log names it. */
+interface Sending {
+  readonly what: string;
+  readonly taskId?: string;
+  readonly databaseName?: string;
+  readonly service?: string;
+}
+
 /** Whether it went out. If not, the row says so and the watchdog tries again. */
-export async function sent(send: () => Promise<void>, what: string, log: Log): Promise<boolean> {
+export async function sent(send: () => Promise<void>, { what, ...about }: Sending, log: Log): Promise<boolean> {
   try {
     await send();
     return true;
   } catch (error) {
-    log.warn(`${what} could not be sent, the watchdog tries again: ${error instanceof Error ? error.message : String(error)}`);
+    const fields = { event: "message.unsent", ...about, error: messageOf(error) };
+    log.warn(fields, `${what} could not be sent, the watchdog tries again`);
     return false;
   }
 }

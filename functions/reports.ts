@@ -29,7 +29,7 @@ export async function takeReport(plane: ControlPlane, message: unknown, log: Log
   if (!parsed.success) {
     // Where it is wrong, never what it said.
     const places = parsed.error.issues.slice(0, 5).map((issue) => `${issue.path.join(".")}: ${issue.code}`);
-    log.error(`a report was not understood and is dropped (${places.join("; ")})`);
+    log.error({ event: "report.refused", error: places.join("; ") }, "a report was not understood and is dropped");
     return;
   }
   const { data } = parsed;
@@ -54,7 +54,14 @@ async function foldReport(plane: ControlPlane, report: TaskReport, log: Log): Pr
   if (await foldCommands(plane, report, stamp)) await announceCutovers(plane, row.value, log);
   const updated = await updateTask(plane, key, taskId, (task) => foldTask(task, report));
   if (updated && isTaskOver(updated.value.state)) await settleTask(plane, updated, log);
+  if (updated && updated.value.state !== row.value.state) logState(updated.value, log);
   if (updated) await announceTask(plane, updated, log);
+}
+
+function logState({ taskId, path: { service }, state, errors: [first] }: TaskRow, log: Log): void {
+  const fields = { event: "task.state", service, taskId, state, ...(first === undefined ? {} : { error: first.code }) };
+  if (first === undefined) log.info(fields, "the state of a task");
+  else log.warn(fields, "the state of a task, with errors");
 }
 
 const endsTask = (items: readonly ReportItem[]): boolean => items.some((item) => item.kind === "task" && item.event !== "started");

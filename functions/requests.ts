@@ -8,7 +8,7 @@ import { type ControlPlane } from "./control-plane.ts";
 import { ApiError, errorBody } from "./http/api-error.ts";
 import { type Answer, type Endpoint } from "./http/endpoint.ts";
 import { refusalOf } from "./http/refusal.ts";
-import { type Log } from "./log.ts";
+import { type Log, stackOf } from "./log.ts";
 
 /** One delivery of one message of the queue `requests`. */
 export interface Delivery {
@@ -28,7 +28,7 @@ export async function takeRequest(plane: ControlPlane, endpoints: readonly Endpo
     await answered(plane, endpoints, delivery, log);
   } catch (error) {
     if (error instanceof RequestRejected) throw error;
-    log.error(`request ${delivery.messageId} failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+    log.error({ event: "request.failed", requestId: delivery.messageId, error: stackOf(error) }, "a request by message failed");
     await sleep(pauseMs(delivery.deliveryCount));
     throw error;
   }
@@ -50,7 +50,7 @@ async function answered(
   const { message } = request;
   const { correlationId } = message;
   const outcome = await onceFor(plane, message, () => run(plane, request, log));
-  log.info(`request ${correlationId}: ${message.operation} of ${message.resourceId} answers ${outcome.status}`);
+  log.info({ event: "request.done", requestId: correlationId }, `${message.operation} of ${message.resourceId} answers ${outcome.status}`);
   if (message.replyTo) {
     try {
       await plane.bus.reply(message.replyTo, replyOf(message, outcome));

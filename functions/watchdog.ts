@@ -5,7 +5,7 @@ import { buryTask, forgetTask } from "./deletion.ts";
 import { dispatchService, sendCancel, sendRun } from "./dispatch.ts";
 import { announceCutovers, announceService, announceTask } from "./events/announce.ts";
 import { publishLeft } from "./events/outbox.ts";
-import { type Log } from "./log.ts";
+import { type Log, stackOf } from "./log.ts";
 import { secretName } from "./secrets/secret-store.ts";
 import { isCommandOpen, type CommandRow } from "./store/commands.ts";
 import { type Row } from "./store/document-table.ts";
@@ -47,7 +47,7 @@ export async function watch(plane: ControlPlane, log: Log): Promise<void> {
     try {
       await step();
     } catch (error) {
-      log.error(`watchdog, ${what}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+      log.error({ event: "watchdog.failed", error: stackOf(error) }, `the watchdog could not see to ${what}`);
     }
   }
 }

@@ -57,6 +57,6 @@ async function answer(plane: ControlPlane, to: ReplyAddress, reply: ReplyMessage
     await plane.bus.reply(to, reply);
   } catch (error) {
     if (!(error instanceof QueueMissing)) throw error;
-    log.warn(`nobody is told: ${error.message}`);
+    log.warn({ event: "request.reply.failed", requestId: reply.correlationId ?? undefined, error: error.message }, "nobody is told");
   }
 }

@@ -17,7 +17,7 @@ import { cutoverFinishedEvent, serviceStateEvent, taskStateEvent, type EventTask
 /** Tells the state of a task, unless that was told. */
 export async function announceTask(plane: ControlPlane, { key, value }: Row<TaskRow>, log: Log): Promise<void> {
   if (value.state === value.announced) return;
-  if (!(await sent(() => plane.bus.publish([taskStateEvent(value)]), `the event of task ${value.taskId}`, log))) return;
+  if (!(await sent(() => plane.bus.publish([taskStateEvent(value)]), { what: "the event of a task", taskId: value.taskId }, log))) return;
   await updateTask(plane, key, value.taskId, (task) =>
     task.announced === value.announced ? { ...task, announced: value.state } : undefined,
   );
@@ -27,7 +27,10 @@ export async function announceTask(plane: ControlPlane, { key, value }: Row<Task
 export async function announceService(plane: ControlPlane, row: Row<ServiceRow>, log: Log): Promise<void> {
   const { value } = row;
   if (value.state === value.announced) return;
-  if (!(await sent(() => plane.bus.publish([serviceStateEvent(value)]), `the event of service ${value.path.service}`, log))) return;
+  if (
+    !(await sent(() => plane.bus.publish([serviceStateEvent(value)]), { what: "the event of a service", service: value.path.service }, log))
+  )
+    return;
   await unlessChanged(() => plane.store.services.replace(row, { ...value, announced: value.state }));
 }
 
@@ -37,7 +40,7 @@ export async function announceCutovers(plane: ControlPlane, task: EventTask, log
     const { value } = row;
     if (isCommandOpen(value) || value.announced) continue;
     const publish = (): Promise<void> => plane.bus.publish([cutoverFinishedEvent(task, value)]);
-    if (!(await sent(publish, `the event of the cutover of ${value.databaseName}`, log))) return;
+    if (!(await sent(publish, { what: "the event of a cutover", taskId: value.taskId, databaseName: value.databaseName }, log))) return;
     await unlessChanged(() => plane.store.commands.replace(row, { ...value, announced: true }));
   }
 }

@@ -23,7 +23,7 @@ export async function recordEvents({ store }: ControlPlane, owner: string, event
 /** Publishes what was written down. What cannot be published stays for the watchdog. */
 export async function publishRecorded(plane: ControlPlane, { owner, events }: RecordedEvents, log: Log): Promise<void> {
   if (events.length === 0) return;
-  if (!(await sent(() => plane.bus.publish(events), `${events.length} events of ${owner}`, log))) return;
+  if (!(await sent(() => plane.bus.publish(events), { what: `${events.length} events of ${owner}` }, log))) return;
   await strikeOut(plane, { owner, events });
 }
 
@@ -57,6 +57,6 @@ export async function publishLeft(plane: ControlPlane, filter: string, log: Log)
   const rows = await plane.store.outbox.list(filter);
   if (rows.length === 0) return;
   const events = rows.map(({ value }) => value.event).sort((a, b) => Date.parse(a.time) - Date.parse(b.time));
-  if (!(await sent(() => plane.bus.publish(events), `${events.length} events that were left`, log))) return;
+  if (!(await sent(() => plane.bus.publish(events), { what: `${events.length} events that were left` }, log))) return;
   await plane.store.outbox.removeAll(rows.map(({ key }) => key));
 }

@@ -9,6 +9,7 @@ import { readJson } from "./body.ts";
 import { type Answer, type Call, type Endpoint } from "./endpoint.ts";
 import { preconditionsOf } from "./etag.ts";
 import { ownPath, publicBase } from "./links.ts";
+import { stackOf } from "../log.ts";
 import { invocationLog } from "./invocation-log.ts";
 import { currentTraceparent, tracedRequest } from "../telemetry.ts";
 import { refusalOf } from "./refusal.ts";
@@ -55,8 +56,7 @@ function callOf(endpoint: Endpoint, request: HttpRequest, url: URL, context: Inv
 function refusal(error: unknown, endpoint: Endpoint, requestId: string, context: InvocationContext): Answer {
   const refused = refusalOf(error);
   if (refused) return refused;
-  const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  context.error(`${endpoint.name} failed, request ${requestId}: ${what}`);
+  invocationLog(context).error({ event: "http.failed", requestId, error: stackOf(error) }, `${endpoint.name} failed`);
   return {
     status: 500,
     body: errorBody(new ApiError("Internal", { detail: `Request id: ${requestId}.`, remedy: errors.Internal.remedy })),

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createPair } from "../setup/databases.ts";
@@ -142,6 +143,16 @@ describe("telemetry of migrations, sent by the real exporters", () => {
       databaseName: pair.source.name,
       traceId: taken.traceId,
     });
+  });
+
+  test("lines of the control plane's log name the task, its service and its state", async () => {
+    const taken = await received(receiver, ({ name }) => name === "take task");
+    const [worker] = world.environment.workers;
+    const log = readFileSync(join(dirname(worker?.logFile ?? ""), "functions.log"), "utf8");
+    const states = [...log.matchAll(/\{"event":"task\.state".*\}/g)].map(([line]) => JSON.parse(line) as Record<string, unknown>);
+    const taskId = taken.attributes["pgdms.task.id"];
+    expect(states.filter((line) => line["taskId"] === taskId).map(({ state }) => state)).toEqual(["Running", "Succeeded"]);
+    expect(states[0]).toMatchObject({ service: worker?.serviceName, msg: "the state of a task" });
   });
 
   test("after a SIGKILL the next worker goes on in the same tree", async () => {

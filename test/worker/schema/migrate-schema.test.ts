@@ -266,9 +266,9 @@ test("a dump in WebAssembly bears waking calls that come late", async () => {
   await source.query(...TWO_TABLES);
   const wake = vi.spyOn(Atomics, "notify");
   const late: NodeJS.Timeout[] = [];
-  wake.mockImplementation((flag: Int32Array, ...rest) => {
-    late.push(...[0, 1, 2, 4, 8].map((ms) => setTimeout(() => notify(flag, ...rest), ms)));
-    return notify(flag, ...rest);
+  wake.mockImplementation((...call) => {
+    late.push(...[0, 1, 2, 4, 8].map((ms) => setTimeout(() => notify(...call), ms)));
+    return notify(...call);
   });
   const text = await dumpSchema(source.server, { pgDumpPath: "/nowhere/pg_dump", signal }).finally(() => wake.mockRestore());
   late.forEach((timer) => clearTimeout(timer));
