@@ -19,6 +19,8 @@ export interface EnvironmentOptions {
   readonly workers?: number | undefined;
   /** Whether a worker that died is replaced. */
   readonly replaceWorkers?: boolean | undefined;
+  /** How long the broker's locks last instead of a minute: how soon another worker has the task of one that hangs. */
+  readonly lockSeconds?: number | undefined;
   /** Further settings of every worker, as in worker/config.ts. */
   readonly workerSettings?: Readonly<Record<string, string>> | undefined;
   /** Further settings of the control plane. */
@@ -89,7 +91,7 @@ async function startParts(options: EnvironmentOptions, teardown: Teardown): Prom
       () => startTableStorage({ dataDir: folder.tables }),
       (started) => started.stop(),
     ),
-    teardown.start(() => startBroker(folder, signal), stopPart),
+    teardown.start(() => startBroker(folder, options.lockSeconds, signal), stopPart),
     ensureBuilt(root, signal),
   ]);
   const serviceBusConnection = `Endpoint=sb://127.0.0.1:${broker.ready[1]};SharedAccessKeyName=local;SharedAccessKey=local;UseDevelopmentEmulator=true;`;
@@ -147,10 +149,19 @@ const functionsSettings = {
   WATCHDOG_CRON: "*/10 * * * * *",
 };
 
-const startBroker = (folder: DataFolder, signal: AbortSignal): Promise<Part> =>
+const startBroker = (folder: DataFolder, lockSeconds: number | undefined, signal: AbortSignal): Promise<Part> =>
   startPart({
     name: "the broker",
-    args: ["--import", "tsx", "local/broker/main.ts", "--port", "0", "--data", folder.bus],
+    args: [
+      "--import",
+      "tsx",
+      "local/broker/main.ts",
+      "--port",
+      "0",
+      "--data",
+      folder.bus,
+      ...(lockSeconds ? ["--lock-seconds", String(lockSeconds)] : []),
+    ],
     env: inherited(),
     cwd: root,
     logFile: join(folder.logs, "broker.log"),

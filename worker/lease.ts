@@ -4,8 +4,11 @@ import { MigrationError } from "../contracts/errors.ts";
 import { type Logger } from "./log.ts";
 import { countRetry } from "./telemetry.ts";
 
-/** The lock of a session lasts a minute; it is renewed long before. */
-const RENEW_INTERVAL_MS = 15_000;
+/** A lock is renewed when a quarter of it has passed: two renewals may fail, and there is still time for a third. */
+const RENEWALS_PER_LOCK = 4;
+
+/** The queue's lock lasts a minute (infra/modules/service-bus.bicep); where it is shorter, it is renewed the sooner. */
+const RENEW_INTERVAL_MS_MAX = 15_000;
 
 /**
  * What outlives a worker besides the databases: kept in the session's state, which only the holder of the session's lock
@@ -44,7 +47,9 @@ export class Lease {
     const state = known.success ? known.data : LeaseState.parse({});
     const lease = new Lease(receiver, state, log);
     await lease.#write({ epoch: state.epoch + 1, attempts: state.attempts + 1 });
-    lease.#timer = setInterval(() => void lease.#renew(), RENEW_INTERVAL_MS);
+    const lockMs = receiver.sessionLockedUntilUtc.getTime() - Date.now();
+    const intervalMs = Math.max(1, Math.min(RENEW_INTERVAL_MS_MAX, lockMs / RENEWALS_PER_LOCK));
+    lease.#timer = setInterval(() => void lease.#renew(), intervalMs);
     return lease;
   }
 

@@ -6,7 +6,8 @@ import { startBroker } from "./server.ts";
 
 /*
  * The broker as a process of its own:
- *   main.ts [--port 5672] [--data DIR] [--config FILE] [--health-port N]
+ *   main.ts [--port 5672] [--data DIR] [--config FILE] [--health-port N] [--lock-seconds N]
+ * Locks last as the entities say, or as long as --lock-seconds says, for all of them.
  * Without a configuration file it has the entities of pgdms. Prints one line when it is ready; ends on SIGTERM and SIGINT.
  */
 
@@ -16,6 +17,7 @@ const { values } = parseArgs({
     data: { type: "string" },
     config: { type: "string" },
     "health-port": { type: "string" },
+    "lock-seconds": { type: "string" },
   },
 });
 
@@ -23,6 +25,7 @@ const broker = await startBroker({
   port: portOf("--port", values.port),
   config: values.config === undefined ? pgdmsEntities([]) : parseEmulatorConfig(readFileSync(values.config, "utf8")),
   dataDir: values.data,
+  lockDurationOverrideMs: values["lock-seconds"] === undefined ? undefined : Number(values["lock-seconds"]) * 1000,
   healthPort: values["health-port"] === undefined ? undefined : portOf("--health-port", values["health-port"]),
 });
 console.log(`broker ready on 127.0.0.1:${broker.port}`);

@@ -16,7 +16,7 @@ describe("another worker goes on", () => {
   let world: World;
   let pair: Pair;
   beforeAll(async () => {
-    world = await World.start({ workers: 1 });
+    world = await World.start({ workers: 1, lockSeconds: 8 });
   });
   afterAll(() => world.stop());
   beforeEach(async () => {
@@ -58,8 +58,10 @@ describe("another worker goes on", () => {
 
   test("after a SIGKILL in the load: equal databases, nothing twice", async () => {
     const migration = await world.migrate([pair], { migrateSchema: "true", fullLoadStreams: "1", largeTablePartMB: "10" });
-    await migration.until(({ output }) => output.some((item) => item.resultType === "TableLevelOutput" && item.state !== "BEFORE_LOAD"));
+    const release = await migration.heldInLoad(pair, "accounts");
+    await migration.loaded(pair.source.name, 1);
     await replaceWorker("SIGKILL");
+    await release();
     await move(200);
     await finish(migration);
   });
@@ -112,7 +114,7 @@ describe("another worker goes on", () => {
     process.kill(paused.pid, "SIGSTOP");
     await move(50);
     await world.environment.startWorker();
-    // The lock ends within a minute; the second worker raises the epoch on the target.
+    // The lock ends after its time; the second worker raises the epoch on the target.
     await migration.until(async () => (await pair.target.query("SELECT epoch FROM pgdms.migration")).rows[0]?.["epoch"] !== "1");
     process.kill(paused.pid, "SIGCONT");
     await move(300);

@@ -158,6 +158,18 @@ export class Migration {
     );
   }
 
+  /**
+   * Holds the load up at a table that comes after others: it cannot be over before the answer is called.
+   * @param table smaller than the others, so that it is loaded last
+   */
+  async heldInLoad({ source, target }: { source: TestDatabase; target: TestDatabase }, table: string): Promise<() => Promise<void>> {
+    const phase = "SELECT 1 FROM pgdms.migration WHERE phase = 'loading'";
+    await this.until(async () => (await target.query(phase).catch(() => ({ rowCount: 0 }))).rowCount === 1);
+    const holder = await source.connect();
+    await holder.query(`BEGIN; LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
+    return () => holder.end();
+  }
+
   ended(state: string): Promise<TaskView> {
     return this.until((task) => task.state === state);
   }
