@@ -372,6 +372,12 @@ const definitions = {
     "Another migration of the source database is under way.",
     "Nothing to do when that is meant; else cancel the other task. Each of them keeps WAL on the source.",
   ),
+  TargetKeyMissing: error(
+    "PG1158",
+    "operator",
+    "Partitions of the source go to one table of the target that has no key to tell their rows apart.",
+    "Give the target's table a primary key, or cut it as the source does.",
+  ),
 
   // The run: PG12xx
   SlotLost: error(

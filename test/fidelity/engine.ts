@@ -9,11 +9,14 @@ import { IncrementalSync } from "../../worker/incremental-sync/sync.ts";
 import { type SyncTarget } from "../../worker/incremental-sync/sync-table.ts";
 import { connect, versionNum, withConnection } from "../../worker/postgres/connect.ts";
 import { quoteTable } from "../../worker/postgres/quote.ts";
-import { copiedColumns, readTables, type TableDefinition } from "../../worker/source/catalog.ts";
+import { readTables, type TableDefinition } from "../../worker/source/catalog.ts";
+import { readPartitionConditions } from "../../worker/source/partition-conditions.ts";
 import { ensurePublication } from "../../worker/source/publication.ts";
 import { createSlot } from "../../worker/source/snapshot.ts";
 import { changeMigration, readMigration, takeOver } from "../../worker/target/bookkeeping.ts";
+import { readTargetTables } from "../../worker/target/find-targets.ts";
 import { listTables, readListedTables } from "../../worker/target/listed-tables.ts";
+import { readTargetColumns } from "../../worker/target/target-columns.ts";
 import { type TestDatabase } from "../setup/databases.ts";
 
 export type Plugin = "pgoutput" | "test_decoding";
@@ -72,7 +75,7 @@ export async function startEngine(pair: Pair, options: EngineOptions): Promise<E
   const targetVersionNum = await versionNum(target);
   await listTables(target, ownership, {
     source,
-    target: await readTables(target, targetVersionNum),
+    target: await readTargetTables(target, targetVersionNum),
     tablesWithoutKey: "replicaIdentityFull",
   });
   const listed = await readListedTables(target, source);
@@ -84,18 +87,11 @@ export async function startEngine(pair: Pair, options: EngineOptions): Promise<E
   await changeMigration(target, ownership, { slotLsn: snapshot.lsn, position: snapshot.lsn });
   await options.duringLoad?.();
   const later = options.loadedLater?.names ?? [];
-  const targetColumns = async () =>
-    new Map(
-      (await withConnection(pair.target.server, { purpose: "test" }, (client) => readTables(client, targetVersionNum))).map((table) => [
-        tableKey(table),
-        new Map(copiedColumns(table).map((column) => [column.name, column])),
-      ]),
-    );
+  const targetColumns = () =>
+    withConnection(pair.target.server, { purpose: "test" }, (client) => readTargetColumns(client, targetVersionNum));
   const columns = await targetColumns();
   const plan = planLoad(
-    listed
-      .filter(({ name }) => !later.includes(name))
-      .map((table) => ({ ...table, isTargetPartitioned: false, targetColumns: columns.get(tableKey(table)) ?? new Map() })),
+    listed.filter(({ name }) => !later.includes(name)).map((table) => ({ ...table, targetColumns: columns(table.target) })),
     LOAD_SETTINGS,
     { sourceVersionNum },
   );
@@ -129,13 +125,17 @@ export async function startEngine(pair: Pair, options: EngineOptions): Promise<E
     limits,
     tables: async () => {
       const now = await targetColumns();
+      const oids = listed.map(({ definition }) => definition.oid);
+      const conditions = await withConnection(pair.source.server, { purpose: "test" }, (client) =>
+        readPartitionConditions(client, sourceVersionNum, oids),
+      );
       return new Map(
         listed.map((table) => [
           tableKey(table),
           overrides.get(tableKey(table)) ?? {
             ...table,
-            isTargetPartitioned: false,
-            targetColumns: now.get(tableKey(table)) ?? new Map(),
+            targetColumns: now(table.target),
+            partitionCondition: conditions.get(table.definition.oid),
             ignoredColumns: new Set(table.definition.columns.filter(({ isGenerated }) => isGenerated).map(({ name }) => name)),
             snapshotLsn: later.includes(table.name) ? laterLsn : snapshot.lsn,
           },

@@ -5,11 +5,11 @@ import { type Migration } from "../migration.ts";
 import { withConnection } from "../postgres/connect.ts";
 import { withRetry } from "../postgres/retry.ts";
 import { startTableRestore } from "../schema/restore.ts";
-import { copiedColumns, readTables } from "../source/catalog.ts";
 import { dropSlot, readSlot } from "../source/slot.ts";
 import { createSlot, type ExportedSnapshot, temporarySnapshot } from "../source/snapshot.ts";
 import { changeMigration } from "../target/bookkeeping.ts";
 import { restoreOptions } from "../target/definitions.ts";
+import { readTargetColumns } from "../target/target-columns.ts";
 import { type Prepared } from "../target/prepare.ts";
 import { readKeyValues } from "./key-values.ts";
 import { readLedger, tableLoads } from "./ledger.ts";
@@ -77,6 +77,8 @@ async function loadUnder(migration: Migration, prepared: Prepared, { plan, snaps
   const onProgress = (done: number, total: number): void => board.change({ step: `building indexes (${done} of ${total})` });
   const restore = await withRetry(() => startTableRestore({ ...restoreOptions(migration, signal), onProgress }), { signal });
   board.change({ step: "loading tables" });
+  // Indexes of a table that takes the rows of several wait for the last of them.
+  const waiting = await countWaiting(migration, plan);
   try {
     await loadTables({
       source,
@@ -92,7 +94,9 @@ async function loadUnder(migration: Migration, prepared: Prepared, { plan, snaps
       onProgress: (table, progress) => showLoading(migration, table, progress),
       onTableLoaded: (table, progress) => {
         showLoaded(migration, table, progress);
-        restore.tableLoaded(table.target);
+        const left = (waiting.get(tableKey(table.target)) ?? 1) - 1;
+        waiting.set(tableKey(table.target), left);
+        if (left === 0) restore.tableLoaded(table.target);
         tell({ kind: "movedForward" });
       },
       onInterrupted: (thrown, attempt) => {
@@ -113,6 +117,17 @@ async function loadUnder(migration: Migration, prepared: Prepared, { plan, snaps
   }
 }
 
+/** How many tables of the plan are still to be loaded into each table of the target. */
+async function countWaiting({ target, signal }: Migration, plan: LoadPlan): Promise<Map<string, number>> {
+  const loads = tableLoads(await withRetry(() => withConnection(target, { purpose: "ledger" }, readLedger), { signal }));
+  const waiting = new Map<string, number>();
+  for (const { table } of plan) {
+    const key = tableKey(table.target);
+    if (loads.get(tableKey(table))?.isLoaded !== true) waiting.set(key, (waiting.get(key) ?? 0) + 1);
+  }
+  return waiting;
+}
+
 async function makePlan(
   { source, target, settings }: Migration,
   { tables, sourceVersionNum, targetVersionNum }: Prepared,
@@ -120,15 +135,8 @@ async function makePlan(
 ): Promise<LoadPlan> {
   return withRetry(
     async () => {
-      const found = await withConnection(target, { purpose: "plan" }, (client) => readTables(client, targetVersionNum));
-      const targets = new Map(
-        found.map((table) => [tableKey(table), new Map(copiedColumns(table).map((column) => [column.name, column]))]),
-      );
-      const list: LoadTable[] = tables.map((table) => ({
-        ...table,
-        isTargetPartitioned: false,
-        targetColumns: targets.get(tableKey(table.target)) ?? new Map<string, never>(),
-      }));
+      const columnsOf = await withConnection(target, { purpose: "plan" }, (client) => readTargetColumns(client, targetVersionNum));
+      const list: LoadTable[] = tables.map((table) => ({ ...table, targetColumns: columnsOf(table.target) }));
       const keyed = cutsByKey(list, settings, sourceVersionNum);
       const keyValues =
         keyed.length > 0

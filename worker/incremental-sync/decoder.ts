@@ -1,9 +1,9 @@
-import { MigrationError } from "../../contracts/errors.ts";
 import { type Lsn } from "../../contracts/lsn.ts";
 import { tableKey } from "../../contracts/tables.ts";
 import { type Change } from "./change.ts";
 import { parsePgoutput, type PluginMessage, type Relation } from "./pgoutput.ts";
 import { type SyncTable, type SyncTarget, toSyncTable } from "./sync-table.ts";
+import { truncationOf } from "./truncation.ts";
 
 /** What the sync acts on: the plugin's messages with their tables found and the changes that are loaded already left out. */
 export type StreamEvent =
@@ -80,16 +80,8 @@ export class PgoutputDecoder {
   #truncation({ relationIds, cascade, restartIdentity }: Extract<PluginMessage, { kind: "truncate" }>): StreamEvent {
     const tables = relationIds.flatMap((id) => this.#table(id) ?? []);
     if (tables.length === 0) return NOTHING;
-    const partitioned = tables.find(({ definition }) => definition.isTargetPartitioned);
-    // One partition is emptied on the source; on the target its rows lie among others.
-    if (partitioned)
-      throw new MigrationError("ApplyFailed", {
-        table: `${partitioned.definition.schema}.${partitioned.definition.name}`,
-        detail: "A partition was truncated on the source, and the target's table is partitioned differently.",
-        remedy: "Delete the partition's rows on the source with DELETE, or give the target the same partitions.",
-      });
     const listed = relationIds.filter((id) => this.#tables.get(id) !== undefined);
     const sparesOthers = tables.length < listed.length;
-    return { kind: "change", change: { kind: "truncate", tables, cascade, restartIdentity, sparesOthers } };
+    return { kind: "change", change: truncationOf(tables, { cascade, restartIdentity, sparesOthers }, this.#targets) };
   }
 }

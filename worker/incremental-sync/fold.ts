@@ -37,7 +37,8 @@ export function fold(changes: readonly Change[]): Segment[] {
   const segments: Segment[] = [];
   let current = new Map<SyncTable, Map<string, Net>>();
   const close = (): void => {
-    const tables = [...current].map(([table, rows]) => toNetChanges(table, rows)).filter(isNotEmpty);
+    const tables = [...current].flatMap(([table, rows]) => inStages(toNetChanges(table, rows))).filter(isNotEmpty);
+    tables.sort((a, b) => stageOf(a) - stageOf(b));
     if (tables.length > 0) segments.push({ kind: "net", tables });
     current = new Map();
   };
@@ -123,5 +124,23 @@ function toNetChanges(table: SyncTable, rows: ReadonlyMap<string, Net>): NetChan
   }
   return { table, deletes, updates, inserts };
 }
+
+/**
+ * A row that moves between partitions is deleted from one table of the source and inserted into another, and both may go to
+ * one table of the target: there the old row must be gone before the new one comes, whichever table was met first.
+ */
+function inStages(net: NetChanges): NetChanges[] {
+  if (net.table.definition.isTargetShared !== true) return [net];
+  const none = { table: net.table, deletes: [], updates: [], inserts: [] };
+  return [
+    { ...none, deletes: net.deletes },
+    { ...none, updates: net.updates },
+    { ...none, inserts: net.inserts },
+  ];
+}
+
+/** Tables that have their targets to themselves may come at any time. */
+const stageOf = ({ table, deletes, updates }: NetChanges): number =>
+  table.definition.isTargetShared !== true || deletes.length > 0 ? 0 : updates.length > 0 ? 1 : 2;
 
 const isNotEmpty = ({ deletes, updates, inserts }: NetChanges): boolean => deletes.length + updates.length + inserts.length > 0;

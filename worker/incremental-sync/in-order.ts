@@ -93,9 +93,12 @@ function equals({ quoted, typeOid, typeName }: SyncColumn, parameter: number, is
 }
 
 /** Tables that refer to these and were loaded later forbid TRUNCATE, or would be emptied by its CASCADE: then rows are deleted. */
-function truncateStatement({ tables, cascade, restartIdentity, sparesOthers }: Extract<Change, { kind: "truncate" }>): Statement {
-  if (sparesOthers) {
-    const [last = "", ...others] = tables.map(({ targetSql }) => `DELETE FROM ${targetSql}`);
+function truncateStatement(truncation: Extract<Change, { kind: "truncate" }>): Statement {
+  const { tables, partial, cascade, restartIdentity, sparesOthers } = truncation;
+  if (sparesOthers || partial.length > 0) {
+    const whole = tables.map(({ targetSql }) => `DELETE FROM ${targetSql}`);
+    const parts = partial.map(({ targetSql, definition }) => `DELETE FROM ${targetSql} WHERE ${definition.partitionCondition ?? "false"}`);
+    const [last = "", ...others] = [...whole, ...parts];
     const before = others.map((statement, n) => `d${n} AS (${statement})`).join(", ");
     return { sql: before === "" ? last : `WITH ${before} ${last}`, values: [], rowCount: undefined, table: undefined };
   }

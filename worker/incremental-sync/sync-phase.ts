@@ -4,9 +4,10 @@ import { tableKey } from "../../contracts/tables.ts";
 import { type Migration } from "../migration.ts";
 import { withConnection } from "../postgres/connect.ts";
 import { isTransient } from "../postgres/failures.ts";
-import { copiedColumns, readTables } from "../source/catalog.ts";
+import { readPartitionConditions } from "../source/partition-conditions.ts";
 import { readMigration } from "../target/bookkeeping.ts";
 import { readCounts, readSnapshotLsns } from "../target/table-rows.ts";
+import { readTargetColumns } from "../target/target-columns.ts";
 import { type Prepared } from "../target/prepare.ts";
 import { type ChangeCounts } from "./counts.ts";
 import { type SyncTarget } from "./sync-table.ts";
@@ -108,31 +109,47 @@ async function readCountsOnto({ target, board }: Migration): Promise<void> {
 }
 
 /** Fits the listed tables to what the target has now. */
-async function readSyncTargets({ target }: Migration, { tables, targetVersionNum }: Prepared): Promise<Map<string, SyncTarget>> {
-  const { found, snapshots } = await withConnection(target, { purpose: "tables" }, async (client) => ({
-    found: await readTables(client, targetVersionNum),
+async function readSyncTargets(
+  { source, target }: Migration,
+  { tables, sourceVersionNum, targetVersionNum }: Prepared,
+): Promise<Map<string, SyncTarget>> {
+  const { columnsOf, snapshots } = await withConnection(target, { purpose: "tables" }, async (client) => ({
+    columnsOf: await readTargetColumns(client, targetVersionNum),
     snapshots: await readSnapshotLsns(client),
   }));
-  const targets = new Map(found.map((table) => [tableKey(table), table]));
+  const shared = tables.filter(({ isTargetShared }) => isTargetShared).map(({ definition }) => definition.oid);
+  const conditions =
+    shared.length === 0
+      ? new Map<number, string>()
+      : await withConnection(source, { purpose: "partitions" }, (client) => readPartitionConditions(client, sourceVersionNum, shared));
   return new Map(
     tables.map((table) => {
-      const definition = targets.get(tableKey(table.target));
-      const targetColumns = new Map((definition ? copiedColumns(definition) : []).map((column) => [column.name, column]));
-      const { schema, name, sourceColumns, keyColumns, isInsertOnly } = table;
-      const ignoredColumns = new Set(table.definition.columns.filter(({ isGenerated }) => isGenerated).map((column) => column.name));
-      const snapshotLsn = snapshots.get(tableKey(table)) ?? LSN_ZERO;
+      const {
+        definition,
+        target: goesTo,
+        schema,
+        name,
+        sourceColumns,
+        keyColumns,
+        isInsertOnly,
+        isTargetPartitioned,
+        isTargetShared,
+      } = table;
+      const targetColumns = columnsOf(goesTo);
       return [
         tableKey(table),
         {
           schema,
           name,
-          target: table.target,
-          isTargetPartitioned: false,
+          target: goesTo,
+          isTargetPartitioned,
+          isTargetShared,
+          partitionCondition: conditions.get(definition.oid),
           targetColumns,
           sourceColumns,
-          ignoredColumns,
+          ignoredColumns: new Set(definition.columns.filter(({ isGenerated }) => isGenerated).map((column) => column.name)),
           keyColumns,
-          snapshotLsn,
+          snapshotLsn: snapshots.get(tableKey(table)) ?? LSN_ZERO,
           isInsertOnly,
         },
       ];

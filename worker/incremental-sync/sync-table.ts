@@ -12,6 +12,10 @@ export interface SyncTarget extends TableName {
   /** Name on the target; a partition may go to a table that is cut otherwise. */
   readonly target: TableName;
   readonly isTargetPartitioned: boolean;
+  /** Other tables of the source go to the same table of the target. */
+  readonly isTargetShared?: boolean;
+  /** What all rows of a source's partition fulfil and no others, as SQL; undefined where no expression says it. */
+  readonly partitionCondition?: string | undefined;
   /** Columns of the target's table by name, generated ones left out. */
   readonly targetColumns: ReadonlyMap<string, Column>;
   /** Columns pinned when the snapshot was taken. */

@@ -4,6 +4,7 @@ import { displayName, tableKey } from "../../contracts/tables.ts";
 import { type StreamEvent } from "./decoder.ts";
 import { type SyncTable, type SyncTarget, toSyncTable } from "./sync-table.ts";
 import { parseTestDecoding, type TextRow, type TextTable, type TextValue } from "./test-decoding.ts";
+import { truncationOf } from "./truncation.ts";
 import { NULL_KIND, TEXT_KIND, type Tuple, UNCHANGED_KIND } from "./tuple.ts";
 
 /**
@@ -108,7 +109,7 @@ export class TestDecodingDecoder {
     const found = tables.flatMap((table) => this.#target(table) ?? []).map((target) => this.#fullShape(target));
     if (found.length === 0) return NOTHING;
     const sparesOthers = found.length < tables.filter((table) => this.#targets.has(tableKey(table))).length;
-    return { kind: "change", change: { kind: "truncate", tables: found, cascade, restartIdentity, sparesOthers } };
+    return { kind: "change", change: truncationOf(found, { cascade, restartIdentity, sparesOthers }, this.#targets) };
   }
 
   /** New rows name all their columns, so a column that came or went shows. */

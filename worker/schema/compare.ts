@@ -15,9 +15,11 @@ export interface TableComparison {
   readonly different: readonly { readonly table: TableDefinition; readonly differences: readonly ColumnDifference[] }[];
 }
 
-/** Compares the source's tables with what the target has under the same names. Pure. */
-export function compareTables(source: readonly TableDefinition[], target: readonly TableDefinition[]): TableComparison {
-  const targets = new Map(target.map((table) => [tableKey(table), table]));
+/**
+ * Compares the source's tables with those of the target that take their rows. Pure.
+ * @param targets by tableKey of the source's table.
+ */
+export function compareTables(source: readonly TableDefinition[], targets: ReadonlyMap<string, TableDefinition>): TableComparison {
   const missing = source.filter((table) => !targets.has(tableKey(table)));
   const different = source.flatMap((table) => {
     const differences = compareColumns(table.columns, targets.get(tableKey(table))?.columns);

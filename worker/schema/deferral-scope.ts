@@ -12,10 +12,13 @@ export interface ScopeTable extends TableName {
 }
 
 const SCOPE = `
-  WITH RECURSIVE selected AS (
-    SELECT c.oid FROM unnest($1::text[], $2::text[]) AS s(schema_name, table_name)
+  WITH RECURSIVE named(oid, relkind) AS (
+    SELECT c.oid, c.relkind FROM unnest($1::text[], $2::text[]) AS s(schema_name, table_name)
       JOIN pg_namespace n ON n.nspname = s.schema_name
       JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = s.table_name AND c.relkind IN ('r', 'p')),
+  selected(oid, relkind) AS (
+    SELECT oid, relkind FROM named
+    UNION SELECT c.oid, c.relkind FROM selected s JOIN pg_inherits h ON s.relkind = 'p' AND h.inhparent = s.oid JOIN pg_class c ON c.oid = h.inhrelid),
   up(oid) AS (
     SELECT oid FROM selected
     UNION SELECT h.inhparent FROM up JOIN pg_class c ON c.oid = up.oid AND c.relispartition JOIN pg_inherits h ON h.inhrelid = up.oid),
@@ -30,7 +33,7 @@ const SCOPE = `
     FROM up JOIN pg_class c ON c.oid = up.oid JOIN pg_namespace n ON n.oid = c.relnamespace
    ORDER BY c.oid`;
 
-/** The selected tables as the target has them, and every partitioned table above them. */
+/** The selected tables as the target has them, with the partitions of those that are partitioned, and every partitioned table above. */
 export async function readScope(client: pg.ClientBase, tables: readonly TableName[]): Promise<ScopeTable[]> {
   const { rows } = await client.query<{
     oid: number;

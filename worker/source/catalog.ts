@@ -28,6 +28,8 @@ export interface TableDefinition extends TableName {
   readonly primaryKey: readonly string[];
   /** The topmost partitioned table above, when this is a partition. */
   readonly partitionRoot: TableName | undefined;
+  /** Keys and bounds from the root down to this partition, as SQL has them: equal paths hold equal rows. */
+  readonly partitionPath: string | undefined;
   readonly isUnlogged: boolean;
   /** Row level security is on for this table. */
   readonly hasRowSecurity: boolean;
@@ -54,6 +56,7 @@ interface TableRow {
   readonly ikey: string[] | null;
   readonly root_schema: string | null;
   readonly root_name: string | null;
+  readonly partition_path: string | null;
 }
 
 interface ColumnRow {
@@ -81,25 +84,33 @@ const indexColumns = (versionNum: number): string => `
      JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
     WHERE k.n <= ${versionNum >= 110_000 ? "i.indnkeyatts" : "i.indnatts"})`;
 
+const PARTITION_STEP = "pg_get_partkeydef(h.inhparent) || ' ' || pg_get_expr(l.relpartbound, l.oid)";
+
 /** The topmost ancestor of each partition, found from above in one pass: looking up from each table reads pg_class once for each. */
 const partitionRoot = (versionNum: number): string =>
   versionNum >= 100_000
     ? `LEFT JOIN (
-         WITH RECURSIVE tree(oid, root) AS (
-           SELECT h.inhrelid, h.inhparent FROM pg_inherits h JOIN pg_class p ON p.oid = h.inhparent WHERE p.relkind = 'p' AND NOT p.relispartition
-           UNION ALL SELECT h.inhrelid, t.root FROM tree t JOIN pg_inherits h ON h.inhparent = t.oid)
-         SELECT t.oid, rn.nspname::text AS root_schema, r.relname::text AS root_name
+         WITH RECURSIVE tree(oid, root, path) AS (
+           SELECT h.inhrelid, h.inhparent, ${PARTITION_STEP}
+             FROM pg_inherits h JOIN pg_class p ON p.oid = h.inhparent JOIN pg_class l ON l.oid = h.inhrelid
+            WHERE p.relkind = 'p' AND NOT p.relispartition
+           UNION ALL SELECT h.inhrelid, t.root, t.path || '; ' || ${PARTITION_STEP}
+             FROM tree t JOIN pg_inherits h ON h.inhparent = t.oid JOIN pg_class l ON l.oid = h.inhrelid)
+         SELECT t.oid, rn.nspname::text AS root_schema, r.relname::text AS root_name, t.path AS partition_path
            FROM tree t JOIN pg_class r ON r.oid = t.root JOIN pg_namespace rn ON rn.oid = r.relnamespace) root ON root.oid = c.oid`
-    : "CROSS JOIN (SELECT NULL::text AS root_schema, NULL::text AS root_name) root";
+    : "CROSS JOIN (SELECT NULL::text AS root_schema, NULL::text AS root_name, NULL::text AS partition_path) root";
 
-const tablesSql = (versionNum: number): string => `
+/** pg_class.relkind: ordinary tables and leaf partitions, or partitioned tables, which hold no rows themselves. */
+type Kind = "r" | "p";
+
+const tablesSql = (versionNum: number, kind: Kind): string => `
   SELECT c.oid, n.nspname::text AS schema, c.relname::text AS name, c.relreplident::text AS relreplident,
          c.relpersistence = 'u' AS unlogged,
          ${versionNum >= 90_500 ? "c.relrowsecurity" : "false"} AS rowsecurity,
          pg_table_size(c.oid)::text AS size,
          (pg_relation_size(c.oid) / current_setting('block_size')::bigint)::text AS pages,
          greatest(c.reltuples, 0)::bigint::text AS rows,
-         pk.cols AS pkey, coalesce(pk.immediate, false) AS pkey_immediate, ik.cols AS ikey, root.root_schema, root.root_name
+         pk.cols AS pkey, coalesce(pk.immediate, false) AS pkey_immediate, ik.cols AS ikey, root.root_schema, root.root_name, root.partition_path
     FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace
     LEFT JOIN LATERAL (SELECT ${indexColumns(versionNum)} AS cols, i.indimmediate AS immediate FROM pg_index i
@@ -107,10 +118,10 @@ const tablesSql = (versionNum: number): string => `
     LEFT JOIN LATERAL (SELECT ${indexColumns(versionNum)} AS cols FROM pg_index i
                         WHERE i.indrelid = c.oid AND i.indisreplident AND i.indisvalid) ik ON true
     ${partitionRoot(versionNum)}
-   WHERE c.relkind = 'r' AND c.relpersistence IN ('p', 'u') AND ${EXCLUDED_SCHEMAS} AND ${NOT_OF_AN_EXTENSION}
+   WHERE c.relkind = '${kind}' AND c.relpersistence IN ('p', 'u') AND ${EXCLUDED_SCHEMAS} AND ${NOT_OF_AN_EXTENSION}
    ORDER BY n.nspname, c.relname`;
 
-const columnsSql = (versionNum: number): string => `
+const columnsSql = (versionNum: number, kind: Kind): string => `
   SELECT a.attrelid AS oid, a.attname::text AS name, format_type(a.atttypid, a.atttypmod) AS type_name, a.atttypid AS type_oid,
          coalesce(e.typnamespace, t.typnamespace) = 'pg_catalog'::regnamespace AND coalesce(e.typtype, t.typtype) = 'b' AS builtin,
          a.attnotnull AS notnull,
@@ -121,17 +132,23 @@ const columnsSql = (versionNum: number): string => `
     JOIN pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_type t ON t.oid = a.atttypid
     LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typlen = -1 AND t.typcategory = 'A'
-   WHERE c.relkind = 'r' AND c.relpersistence IN ('p', 'u') AND a.attnum > 0 AND NOT a.attisdropped AND ${EXCLUDED_SCHEMAS}
+   WHERE c.relkind = '${kind}' AND c.relpersistence IN ('p', 'u') AND a.attnum > 0 AND NOT a.attisdropped AND ${EXCLUDED_SCHEMAS}
    ORDER BY a.attrelid, a.attnum`;
 
 /**
  * Reads every table of the session's database that holds rows of the user's: two queries, however many tables.
  * Works on source and target alike, from PostgreSQL 9.4 on.
  */
-export async function readTables(client: pg.ClientBase, versionNum: number): Promise<TableDefinition[]> {
-  const tables = await client.query<TableRow>(tablesSql(versionNum));
+export const readTables = (client: pg.ClientBase, versionNum: number): Promise<TableDefinition[]> => readKind(client, versionNum, "r");
+
+/** Reads the partitioned tables, at any height of their trees. They hold no rows themselves, but take rows in. */
+export const readPartitionedTables = (client: pg.ClientBase, versionNum: number): Promise<TableDefinition[]> =>
+  versionNum >= 100_000 ? readKind(client, versionNum, "p") : Promise.resolve([]);
+
+async function readKind(client: pg.ClientBase, versionNum: number, kind: Kind): Promise<TableDefinition[]> {
+  const tables = await client.query<TableRow>(tablesSql(versionNum, kind));
   // regnamespace exists since 9.5; the oid of pg_catalog is fixed (pg_namespace.dat).
-  const columnRows = await client.query<ColumnRow>(columnsSql(versionNum).replace("'pg_catalog'::regnamespace", "11"));
+  const columnRows = await client.query<ColumnRow>(columnsSql(versionNum, kind).replace("'pg_catalog'::regnamespace", "11"));
   const columns = new Map<number, Column[]>();
   for (const row of columnRows.rows) {
     const list = columns.get(row.oid);
@@ -164,6 +181,7 @@ function toTable(row: TableRow, columns: readonly Column[]): TableDefinition {
     identity: toIdentity(row),
     primaryKey: row.pkey ?? [],
     partitionRoot: row.root_schema !== null && row.root_name !== null ? { schema: row.root_schema, name: row.root_name } : undefined,
+    partitionPath: row.partition_path ?? undefined,
     isUnlogged: row.unlogged,
     hasRowSecurity: row.rowsecurity,
     sizeBytes: Number(row.size),

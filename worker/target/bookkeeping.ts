@@ -74,6 +74,9 @@ const SCHEMA = `
   CREATE TABLE IF NOT EXISTS pgdms.table_sync (
     schema_name text NOT NULL,
     table_name text NOT NULL,
+    target_schema text,
+    target_name text,
+    is_target_partitioned bool NOT NULL DEFAULT false,
     source_columns text[] NOT NULL DEFAULT '{}',
     key_columns text[] NOT NULL DEFAULT '{}',
     is_insert_only bool NOT NULL DEFAULT false,

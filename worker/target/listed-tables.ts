@@ -2,6 +2,7 @@ import type pg from "pg";
 import { type Settings } from "../../contracts/settings.ts";
 import { tableKey, type TableName } from "../../contracts/tables.ts";
 import { type Column, copiedColumns, type TableDefinition } from "../source/catalog.ts";
+import { findTargets, type TargetTables } from "./find-targets.ts";
 import { inOwnedTransaction, type Ownership } from "./ownership.ts";
 
 /** A table of the migration: what the source says of it now, and what was pinned when the migration began. */
@@ -9,6 +10,10 @@ export interface ListedTable extends TableName {
   readonly definition: TableDefinition;
   /** Where its rows go. */
   readonly target: TableName;
+  /** The target's table is partitioned in another way than the source's: rows are written to it as a whole. */
+  readonly isTargetPartitioned: boolean;
+  /** Other tables of the source go to the same one of the target. */
+  readonly isTargetShared: boolean;
   /** Columns that are copied and followed, by name; later additions of the source are noticed, not copied by accident. */
   readonly sourceColumns: readonly string[];
   /** What identifies a row; empty: all its values. */
@@ -22,19 +27,26 @@ export interface ListedTable extends TableName {
 /** Writes the list down when the migration begins; does nothing when it is there. */
 export async function listTables(client: pg.Client, ownership: Ownership, list: TableList): Promise<void> {
   const { source, target, tablesWithoutKey } = list;
-  const targets = new Map(target.map((table) => [tableKey(table), table]));
-  const rows = source.map((table) => ({
-    schema: table.schema,
-    name: table.name,
-    columns: copiedColumns(table).map(({ name }) => name),
-    key: keyColumns(table, targets.get(tableKey(table))),
-    insertOnly: table.identity.kind === "nothing" && tablesWithoutKey !== "replicaIdentityFull",
-    noIdentity: table.identity.kind === "nothing",
-  }));
+  const targets = findTargets(source, target);
+  const rows = source.map((table) => {
+    const found = targets.get(tableKey(table));
+    return {
+      schema: table.schema,
+      name: table.name,
+      targetSchema: found?.definition.schema ?? table.schema,
+      targetName: found?.definition.name ?? table.name,
+      partitioned: found?.isPartitioned ?? false,
+      columns: copiedColumns(table).map(({ name }) => name),
+      key: keyColumns(table, found?.definition),
+      insertOnly: table.identity.kind === "nothing" && tablesWithoutKey !== "replicaIdentityFull",
+      noIdentity: table.identity.kind === "nothing",
+    };
+  });
   await inOwnedTransaction(client, ownership, () =>
     client.query(
-      `INSERT INTO pgdms.table_sync (schema_name, table_name, source_columns, key_columns, is_insert_only, had_no_identity)
-       SELECT r->>'schema', r->>'name', ARRAY(SELECT jsonb_array_elements_text(r->'columns')), ARRAY(SELECT jsonb_array_elements_text(r->'key')),
+      `INSERT INTO pgdms.table_sync (schema_name, table_name, target_schema, target_name, is_target_partitioned, source_columns, key_columns,
+                                     is_insert_only, had_no_identity)
+       SELECT r->>'schema', r->>'name', r->>'targetSchema', r->>'targetName', (r->>'partitioned')::bool, ARRAY(SELECT jsonb_array_elements_text(r->'columns')), ARRAY(SELECT jsonb_array_elements_text(r->'key')),
               (r->>'insertOnly')::bool, (r->>'noIdentity')::bool
          FROM jsonb_array_elements($1::jsonb) AS r
        ON CONFLICT DO NOTHING`,
@@ -45,7 +57,7 @@ export async function listTables(client: pg.Client, ownership: Ownership, list: 
 
 interface TableList {
   readonly source: readonly TableDefinition[];
-  readonly target: readonly TableDefinition[];
+  readonly target: TargetTables;
   readonly tablesWithoutKey: Settings["tablesWithoutKey"];
 }
 
@@ -64,6 +76,10 @@ function keyColumns(source: TableDefinition, target: TableDefinition | undefined
 interface Row {
   readonly schema_name: string;
   readonly table_name: string;
+  readonly target_schema: string;
+  readonly target_name: string;
+  readonly is_target_partitioned: boolean;
+  readonly is_target_shared: boolean;
   readonly source_columns: string[];
   readonly key_columns: string[];
   readonly is_insert_only: boolean;
@@ -73,7 +89,10 @@ interface Row {
 /** Reads the list back, with the source's definitions of today. A table that the source no longer has is left out. */
 export async function readListedTables(client: pg.ClientBase, source: readonly TableDefinition[]): Promise<ListedTable[]> {
   const { rows } = await client.query<Row>(
-    "SELECT schema_name, table_name, source_columns, key_columns, is_insert_only, had_no_identity FROM pgdms.table_sync ORDER BY schema_name, table_name",
+    `SELECT schema_name, table_name, coalesce(target_schema, schema_name) AS target_schema, coalesce(target_name, table_name) AS target_name,
+            is_target_partitioned, count(*) OVER (PARTITION BY target_schema, target_name) > 1 AS is_target_shared,
+            source_columns, key_columns, is_insert_only, had_no_identity
+       FROM pgdms.table_sync ORDER BY schema_name, table_name`,
   );
   const definitions = new Map(source.map((table) => [tableKey(table), table]));
   return rows.flatMap((row) => {
@@ -82,7 +101,9 @@ export async function readListedTables(client: pg.ClientBase, source: readonly T
     if (!definition) return [];
     return {
       ...name,
-      target: name,
+      target: { schema: row.target_schema, name: row.target_name },
+      isTargetPartitioned: row.is_target_partitioned,
+      isTargetShared: row.is_target_shared,
       definition,
       sourceColumns: row.source_columns,
       keyColumns: row.key_columns,

@@ -8,10 +8,10 @@ import { withRetry } from "../postgres/retry.ts";
 import { createDatabase } from "../schema/create-database.ts";
 import { deferDefinitions } from "../schema/deferral.ts";
 import { migrateSchema } from "../schema/migrate-schema.ts";
-import { readTables } from "../source/catalog.ts";
 import { ensurePublication } from "../source/publication.ts";
 import { type Checked } from "../validation/validate.ts";
 import { changeMigration, type MigrationRow, takeOver } from "./bookkeeping.ts";
+import { readTargetTables } from "./find-targets.ts";
 import { listTables, readListedTables, type ListedTable } from "./listed-tables.ts";
 import { canSetReplicaRole } from "./replica-role.ts";
 
@@ -58,7 +58,7 @@ async function prepareOnce(migration: Migration, checked: Checked, signal: Abort
     if (!row.isSchemaDone) await makeSchema(migration, session, checked, signal);
     await listTables(session, ownership, {
       source: checked.tables,
-      target: await readTables(session, await versionNum(session)),
+      target: await readTargetTables(session, await versionNum(session)),
       tablesWithoutKey: settings.tablesWithoutKey,
     });
     const tables = await readListedTables(session, checked.tables);

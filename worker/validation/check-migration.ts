@@ -5,6 +5,7 @@ import { connect } from "../postgres/connect.ts";
 import { inDatabase, type Server } from "../postgres/server.ts";
 import { readTables, type TableDefinition } from "../source/catalog.ts";
 import { readMigration, type MigrationRow } from "../target/bookkeeping.ts";
+import { findTargets, readTargetTables } from "../target/find-targets.ts";
 import { capacityChecks } from "./capacity.ts";
 import { runChecks, type End, type MigrationContext, type Plugin } from "./check.ts";
 import { allSourceChecks } from "./check-server.ts";
@@ -148,7 +149,7 @@ async function readContext(input: MigrationCheckInput, source: End, target: End,
     targetDatabaseExists: databaseExists,
     tables: selection.tables,
     allTables,
-    targetTables: databaseExists ? await readTables(target.client, target.versionNum) : [],
+    targets: databaseExists ? findTargets(selection.tables, await readTargetTables(target.client, target.versionNum)) : new Map(),
     unknownTables: selection.unknown,
     ownTaskId,
     bookkeeping,

@@ -6,6 +6,7 @@ import { failureCode, isTransient } from "../postgres/failures.ts";
 import { type Server } from "../postgres/server.ts";
 import { type TableDefinition } from "../source/catalog.ts";
 import { type MigrationRow } from "../target/bookkeeping.ts";
+import { type FoundTarget } from "../target/find-targets.ts";
 
 /** What a check found; the kind's title, severity and remedy come from the list of errors. */
 export interface FindingDraft {
@@ -54,8 +55,8 @@ export interface MigrationContext extends SourceContext, TargetContext {
   readonly tables: readonly TableDefinition[];
   /** Every table of the source database. */
   readonly allTables: readonly TableDefinition[];
-  /** Every table of the target database. */
-  readonly targetTables: readonly TableDefinition[];
+  /** Where the rows of the selected tables go, by tableKey of the source's. */
+  readonly targets: ReadonlyMap<string, FoundTarget>;
   /** Names and patterns of the selection that no table of the source fits. */
   readonly unknownTables: readonly string[];
   readonly ownTaskId: string;

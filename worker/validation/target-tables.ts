@@ -1,14 +1,26 @@
 import { displayName, tableKey } from "../../contracts/tables.ts";
-import { quoteName, quoteTable } from "../postgres/quote.ts";
+import { quoteName, quoteNames, quoteTable } from "../postgres/quote.ts";
 import { compareTables, sayDifference } from "../schema/compare.ts";
 import { type TableDefinition } from "../source/catalog.ts";
 import { listed, type FindingDraft, type MigrationContext, type PairCheck } from "./check.ts";
 import { notOwned } from "./source-tables.ts";
 
-/** The selected tables as the target has them; those that it lacks are left out. */
-function ownTargetTables({ tables, targetTables }: MigrationContext): TableDefinition[] {
-  const wanted = new Set(tables.map(tableKey));
-  return targetTables.filter((table) => wanted.has(tableKey(table)));
+/** The tables of the target that rows go to, each once. */
+function ownTargetTables(context: MigrationContext): TableDefinition[] {
+  return [...new Set([...context.targets.values()].map(({ definition }) => definition))];
+}
+
+const definitionsOf = ({ targets }: MigrationContext): ReadonlyMap<string, TableDefinition> =>
+  new Map([...targets].map(([key, { definition }]) => [key, definition]));
+
+/** The source's tables by the oid of the target's table that takes their rows. */
+function sourcesByTarget({ tables, targets }: MigrationContext): Map<number, TableDefinition[]> {
+  const sources = new Map<number, TableDefinition[]>();
+  for (const table of tables) {
+    const oid = targets.get(tableKey(table))?.definition.oid;
+    if (oid !== undefined) sources.set(oid, [...(sources.get(oid) ?? []), table]);
+  }
+  return sources;
 }
 
 /**
@@ -20,7 +32,7 @@ const missing: PairCheck = {
   scope: "both",
   run(context) {
     const { tables, schemaIsOurs, settings } = context;
-    const absent = compareTables(tables, context.targetTables).missing;
+    const absent = compareTables(tables, definitionsOf(context)).missing;
     if (absent.length === 0 || (schemaIsOurs && absent.length === tables.length)) return Promise.resolve([]);
     if (!settings.migrateSchema) return Promise.resolve(absent.map((table) => ({ table, detail: "it is missing." })));
     const remedy = "Empty the target database to have the whole schema made, or restore what is missing by hand.";
@@ -32,8 +44,7 @@ const columns: PairCheck = {
   kind: "ColumnMissingOnTarget",
   scope: "both",
   async run(context) {
-    const { tables, targetTables } = context;
-    const drafts = compareTables(tables, targetTables).different.map(({ table, differences }): FindingDraft => ({
+    const drafts = compareTables(context.tables, definitionsOf(context)).different.map(({ table, differences }): FindingDraft => ({
       table,
       detail: `${listed(differences.map(sayDifference))}.`,
     }));
@@ -45,7 +56,7 @@ const columns: PairCheck = {
 async function unfillableColumns(context: MigrationContext): Promise<FindingDraft[]> {
   const { target } = context;
   const own = new Map(ownTargetTables(context).map((table) => [table.oid, table]));
-  const sourceColumns = new Map(context.tables.map((table) => [tableKey(table), new Set(table.columns.map(({ name }) => name))]));
+  const sources = sourcesByTarget(context);
   const { rows } = await target.client.query<{ oid: number; name: string }>(
     `SELECT attrelid AS oid, attname::text AS name FROM pg_attribute
       WHERE attrelid = ANY ($1::oid[]) AND attnum > 0 AND NOT attisdropped AND attnotnull AND NOT atthasdef
@@ -55,7 +66,8 @@ async function unfillableColumns(context: MigrationContext): Promise<FindingDraf
   );
   return rows.flatMap(({ oid, name }) => {
     const table = own.get(oid);
-    if (!table || sourceColumns.get(tableKey(table))?.has(name) !== false) return [];
+    const isFilled = (sources.get(oid) ?? []).every((source) => source.columns.some((column) => column.name === name));
+    if (!table || isFilled) return [];
     const remedy = `ALTER TABLE ${quoteTable(table)} ALTER COLUMN ${quoteName(name)} DROP NOT NULL; or give it a default.`;
     return [{ table, detail: `the target's column ${name} is NOT NULL without a default, and the source has no such column.`, remedy }];
   });
@@ -81,8 +93,14 @@ const notEmpty: PairCheck = {
   },
 };
 
-async function tablesWithRows({ target: { client } }: MigrationContext, tables: readonly TableDefinition[]): Promise<TableDefinition[]> {
-  const asks = tables.map((table, at) => `SELECT ${at} AS at WHERE EXISTS (SELECT FROM ONLY ${quoteTable(table)})`);
+async function tablesWithRows(
+  { target: { client }, targets }: MigrationContext,
+  tables: readonly TableDefinition[],
+): Promise<TableDefinition[]> {
+  const isPartitioned = new Set([...targets.values()].flatMap((found) => (found.isPartitioned ? [found.definition] : [])));
+  const asks = tables.map(
+    (table, at) => `SELECT ${at} AS at WHERE EXISTS (SELECT FROM ${isPartitioned.has(table) ? "" : "ONLY "}${quoteTable(table)})`,
+  );
   const { rows } = await client.query<{ at: number }>(asks.join(" UNION ALL "));
   return rows.flatMap(({ at }) => tables[at] ?? []);
 }
@@ -140,5 +158,28 @@ async function forcedOnSource({ source, target, tables }: MigrationContext): Pro
   return secured.filter(({ oid }) => rows.some((row) => row.oid === oid));
 }
 
+/**
+ * A key of a partition tells the rows of that partition apart. Where rows of several come together, the target's own key
+ * must hold the same columns or fewer: else a change could find the row of another partition.
+ */
+const keys: PairCheck = {
+  kind: "TargetKeyMissing",
+  scope: "both",
+  run(context) {
+    const sources = sourcesByTarget(context);
+    const drafts = ownTargetTables(context).flatMap((table): FindingDraft[] => {
+      const partitions = sources.get(table.oid) ?? [];
+      const wanted = partitions.find(({ identity }) => identity.kind === "key" && !isKeyWithin(table.primaryKey, identity.columns));
+      if (partitions.length < 2 || wanted?.identity.kind !== "key") return [];
+      const remedy = `On the target: ALTER TABLE ${quoteTable(table)} ADD PRIMARY KEY (${quoteNames(wanted.identity.columns)}); or cut it as the source does.`;
+      return [{ table, detail: `${partitions.length} partitions of the source go to it.`, remedy }];
+    });
+    return Promise.resolve(drafts);
+  },
+};
+
+const isKeyWithin = (key: readonly string[], columns: readonly string[]): boolean =>
+  key.length > 0 && key.every((name) => columns.includes(name));
+
 /** What the selected tables must be like on the target. The owner comes first: the others read the rows. */
-export const targetTableChecks: readonly PairCheck[] = [missing, columns, owner, rowSecurity, notEmpty];
+export const targetTableChecks: readonly PairCheck[] = [missing, columns, keys, owner, rowSecurity, notEmpty];

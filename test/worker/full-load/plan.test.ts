@@ -39,6 +39,7 @@ function table(name: string, megabytes: number, more: Partial<LoadTable> & { col
       identity: { kind: "nothing" },
       primaryKey: more.primaryKey ?? ["id"],
       partitionRoot: undefined,
+      partitionPath: undefined,
       isUnlogged: false,
       hasRowSecurity: false,
       sizeBytes: megabytes * 1024 * 1024,

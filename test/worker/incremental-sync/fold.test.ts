@@ -113,7 +113,7 @@ function history(steps: readonly { op: number; key: number; other: number; value
       changes.push({ kind: "update", table, old: tuple([id, null, null]), row: tuple([String(other), large, value]) });
     } else if (op === 4) {
       live.clear();
-      changes.push({ kind: "truncate", tables: [table], cascade: false, restartIdentity: false, sparesOthers: false });
+      changes.push({ kind: "truncate", tables: [table], partial: [], cascade: false, restartIdentity: false, sparesOthers: false });
     }
   }
   return changes;

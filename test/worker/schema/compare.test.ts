@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { tableKey } from "../../../contracts/tables.ts";
 import { compareTables, sayDifference, typesFit } from "../../../worker/schema/compare.ts";
 import { type Column, type TableDefinition } from "../../../worker/source/catalog.ts";
 
@@ -45,6 +46,7 @@ const table = (name: string, columns: readonly Column[]): TableDefinition => ({
   identity: { kind: "full" },
   primaryKey: [],
   partitionRoot: undefined,
+  partitionPath: undefined,
   isUnlogged: false,
   hasRowSecurity: false,
   sizeBytes: 0,
@@ -62,7 +64,7 @@ test("missing tables and each kind of difference are found, columns in any order
     table("same", [column("b"), column("extra"), column("a")]),
     table("other", [column("typed", "text"), column("g"), column("h", "integer", true)]),
   ];
-  const { missing, different } = compareTables(source, target);
+  const { missing, different } = compareTables(source, new Map(target.map((each) => [tableKey(each), each])));
   expect(missing.map(({ name }) => name)).toEqual(["gone"]);
   expect(different.map(({ table: { name }, differences }) => [name, differences.map(sayDifference)])).toEqual([
     [

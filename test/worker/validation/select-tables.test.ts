@@ -12,6 +12,7 @@ const table = (schema: string, name: string, partitionRoot?: TableName): TableDe
   identity: { kind: "full" },
   primaryKey: [],
   partitionRoot,
+  partitionPath: undefined,
   isUnlogged: false,
   hasRowSecurity: false,
   sizeBytes: 0,
