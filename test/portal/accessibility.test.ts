@@ -5,8 +5,8 @@ import { type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { builtPortal } from "./built-portal.ts";
 import { startBrowser, type Browser } from "./chromium.ts";
-import { screens } from "./screens.ts";
-import { startScriptedService } from "./scripted/service.ts";
+import { type Screen, screens } from "./screens.ts";
+import { type ScriptedService, startScriptedService } from "./scripted/service.ts";
 
 // Every screen and state of the page, light and dark, wide and narrow, looked at by axe.
 
@@ -36,21 +36,42 @@ async function violationsOf(page: Page): Promise<string[]> {
 describe.each(looks)("$colorScheme, $viewport.width pixels wide", (look) => {
   let browser: Browser;
   let folder: string;
+  /** The screen before, when it was reached: the next one may go on from it. */
+  let open: { page: Page; service: ScriptedService } | undefined;
+
+  async function leave(): Promise<void> {
+    await open?.page.close();
+    await open?.service.close();
+    open = undefined;
+  }
+
+  async function go(screen: Screen): Promise<Page> {
+    const { options, onward } = screen;
+    if (open && onward) {
+      await onward(open.page);
+      return open.page;
+    }
+    await leave();
+    const service = await startScriptedService({ folder, ...options });
+    open = { service, page: await browser.context.newPage() };
+    await screen.open(open.page, service);
+    return open.page;
+  }
 
   beforeAll(async () => {
     [folder, browser] = await Promise.all([builtPortal(), startBrowser(look)]);
   }, 180_000);
-  afterAll(() => browser.close());
+  afterAll(async () => {
+    await leave();
+    await browser.close();
+  });
 
   test.each(screens.map((screen) => [screen.name, screen] as const))("axe finds nothing serious on %s", async (_name, screen) => {
-    const service = await startScriptedService({ folder, ...screen.options });
-    const page = await browser.context.newPage();
     try {
-      await screen.open(page, service);
-      expect(await violationsOf(page)).toEqual([]);
-    } finally {
-      await page.close();
-      await service.close();
+      expect(await violationsOf(await go(screen))).toEqual([]);
+    } catch (thrown) {
+      await leave();
+      throw thrown;
     }
   });
 });

@@ -10,6 +10,8 @@ export interface Screen {
   /** Its rates and charts come from watching: a picture shows them after a while only. */
   readonly isWatched?: boolean;
   open(page: Page, service: ScriptedService): Promise<void>;
+  /** The shorter way, from the screen that stands before it in the list. */
+  readonly onward?: ((page: Page) => Promise<void>) | undefined;
 }
 
 const servicePath = "groups/rg-lists/services/dms-lists";
@@ -35,35 +37,53 @@ export async function connect(page: Page, server: string, port: number, user: st
 
 const next = (page: Page) => page.getByRole("button", { name: /^Next: / }).click();
 
-/** Opens the wizard and goes through it up to a step. */
-async function wizardUpTo(
-  page: Page,
-  service: ScriptedService,
-  step: "project" | "source" | "target" | "databases" | "tables" | "settings" | "summary",
-) {
-  await page.goto(`${service.url}#/${servicePath}/new`);
-  await page.getByLabel("Project name").fill("pg-online");
-  if (step === "project") return;
-  await next(page);
-  await connect(page, "pg-lists.corp.example.net", 5432, "dms_reader", "src-secret");
-  await page.getByText("Connected to PostgreSQL 13.10").waitFor();
-  if (step === "source") return;
-  await next(page);
-  await connect(page, "pgflex-lists.postgres.database.azure.com", 5432, "dms_writer", "tgt-secret");
-  await page.getByText("Connected to PostgreSQL 16.4").waitFor();
-  if (step === "target") return;
-  await next(page);
-  await page.getByRole("checkbox", { name: "Move listdb" }).check();
-  if (step === "databases") return;
-  await next(page);
-  await page.getByText("public.list_items").waitFor();
-  if (step === "tables") return;
-  await page.getByLabel("Updates and deletes of a row").selectOption("insertsOnly");
-  await next(page);
-  if (step === "settings") return;
-  await next(page);
-  await page.getByRole("button", { name: "Start migration" }).waitFor();
-}
+type WizardStep = (page: Page) => Promise<void>;
+
+/** From one step of the wizard, filled in, to the next. */
+const wizardSteps: readonly WizardStep[] = [
+  (page) => page.getByLabel("Project name").fill("pg-online"),
+  async (page) => {
+    await next(page);
+    await connect(page, "pg-lists.corp.example.net", 5432, "dms_reader", "src-secret");
+    await page.getByText("Connected to PostgreSQL 13.10").waitFor();
+  },
+  async (page) => {
+    await next(page);
+    await connect(page, "pgflex-lists.postgres.database.azure.com", 5432, "dms_writer", "tgt-secret");
+    await page.getByText("Connected to PostgreSQL 16.4").waitFor();
+  },
+  async (page) => {
+    await next(page);
+    await page.getByRole("checkbox", { name: "Move listdb" }).check();
+  },
+  async (page) => {
+    await next(page);
+    await page.getByText("public.list_items").waitFor();
+  },
+  async (page) => {
+    await page.getByLabel("Updates and deletes of a row").selectOption("insertsOnly");
+    await next(page);
+  },
+  async (page) => {
+    await next(page);
+    await page.getByRole("button", { name: "Start migration" }).waitFor();
+  },
+];
+
+/** Opens the wizard and goes through it up to a step, counted from 1. */
+const wizardUpTo =
+  (step: number): Screen["open"] =>
+  async (page, service) => {
+    await page.goto(`${service.url}#/${servicePath}/new`);
+    for (const advance of wizardSteps.slice(0, step)) await advance(page);
+  };
+
+/** A step of the wizard, which can be reached from the one before as well. */
+const wizardScreen = (step: number, name: string): Screen => ({
+  name: `wizard-${step}-${name}`,
+  open: wizardUpTo(step),
+  ...(step > 3 ? { onward: wizardSteps[step - 1] } : {}), // before that, the source has problems
+});
 
 export const screens: readonly Screen[] = [
   { name: "services", open: async (page, { url }) => (await page.goto(url), page.getByText("dms-archive").waitFor()) },
@@ -87,13 +107,13 @@ export const screens: readonly Screen[] = [
     name: "service",
     open: async (page, { url }) => (await page.goto(`${url}#/${servicePath}`), page.getByText("worker-7d9f-a").waitFor()),
   },
-  { name: "wizard-1-project", open: (page, service) => wizardUpTo(page, service, "project") },
-  { name: "wizard-2-source", options: { sourceHasProblems: true }, open: (page, service) => wizardUpTo(page, service, "source") },
-  { name: "wizard-3-target", open: (page, service) => wizardUpTo(page, service, "target") },
-  { name: "wizard-4-databases", open: (page, service) => wizardUpTo(page, service, "databases") },
-  { name: "wizard-5-tables", open: (page, service) => wizardUpTo(page, service, "tables") },
-  { name: "wizard-6-settings", open: (page, service) => wizardUpTo(page, service, "settings") },
-  { name: "wizard-7-summary", open: (page, service) => wizardUpTo(page, service, "summary") },
+  wizardScreen(1, "project"),
+  { ...wizardScreen(2, "source"), options: { sourceHasProblems: true } },
+  wizardScreen(3, "target"),
+  wizardScreen(4, "databases"),
+  wizardScreen(5, "tables"),
+  wizardScreen(6, "settings"),
+  wizardScreen(7, "summary"),
   { name: "migration-queued", open: migrationScreen("queued", "no worker of this service") },
   { name: "migration-loading", isWatched: true, open: migrationScreen("migrate-listdb", "copying tables") },
   { name: "migration-ready", isWatched: true, open: migrationScreen("ready", "Ready to cutover") },
