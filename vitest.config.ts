@@ -6,7 +6,8 @@ export default defineConfig({
     reporters: ["default", "./test/setup/count-reporter.ts"],
     globalSetup: ["test/setup/servers.ts"],
     pool: "forks",
-    maxWorkers: 2,
+    // More than two cores have: much of the time a test waits for processes that it started.
+    maxWorkers: 3,
     testTimeout: 180_000,
     hookTimeout: 180_000,
     // A test that fails now and then is a bug of the product or of the test; trying again would hide it.
