@@ -2,7 +2,7 @@ import { isIP } from "node:net";
 import pg from "pg";
 import { MigrationError } from "../../contracts/errors.ts";
 import { connectFailure, failureCode } from "./failures.ts";
-import { type Server } from "./server.ts";
+import { type Server, type Side } from "./server.ts";
 
 /** A connection attempt that gets no answer ends after this. */
 const CONNECT_TIMEOUT_MS = 15_000;
@@ -92,7 +92,7 @@ export async function connect(server: Server, options: ConnectOptions): Promise<
   client.on("error", () => undefined);
   try {
     await client.connect();
-    await prepareSession(client, options);
+    await prepareSession(client, server.side, options);
     return client;
   } catch (thrown) {
     await client.end().catch(() => undefined);
@@ -130,9 +130,21 @@ export async function versionNum(client: pg.Client): Promise<number> {
   return Number(rows[0]?.v);
 }
 
-async function prepareSession(client: pg.Client, { session = {}, clientEncoding = "UTF8" }: ConnectOptions): Promise<void> {
-  const version = await versionNum(client);
-  const wanted: Record<string, string> = { ...SESSION, client_encoding: clientEncoding, ...session };
+/**
+ * What a target says is committed must be on its disk, since the source forgets it then. A role, database or server may have
+ * synchronous_commit off (manual, 29.4 "Asynchronous Commit"): a crash would take the last commits along. What waits for
+ * more than the own disk stays.
+ */
+const durableCommits = (side: Side, synchronousCommit: string): Record<string, string> =>
+  side === "target" && synchronousCommit === "off" ? { synchronous_commit: "on" } : {};
+
+async function prepareSession(client: pg.Client, side: Side, { session = {}, clientEncoding = "UTF8" }: ConnectOptions): Promise<void> {
+  const { rows: now } = await client.query<{ version: string; synchronousCommit: string }>(
+    `SELECT current_setting('server_version_num') AS version, current_setting('synchronous_commit') AS "synchronousCommit"`,
+  );
+  const version = Number(now[0]?.version);
+  const durable = durableCommits(side, now[0]?.synchronousCommit ?? "");
+  const wanted: Record<string, string> = { ...SESSION, ...durable, client_encoding: clientEncoding, ...session };
   for (const { name, value, versionNum: since } of SESSION_SINCE) if (version >= since) wanted[name] ??= value;
   for (const [name, since] of Object.entries(SESSION_BEFORE)) if (version < since) delete wanted[name];
   const names = Object.keys(wanted);
