@@ -1,5 +1,6 @@
 import { type Context, isSpanContextValid, ROOT_CONTEXT, trace, TraceFlags } from "@opentelemetry/api";
 import { z } from "zod";
+import { optionalText } from "./environment.ts";
 import type * as telemetrySdk from "./telemetry-sdk.ts";
 
 /** What both halves know of OpenTelemetry while it is off: its tiny API, which then does nothing, and when to switch it on. */
@@ -14,22 +15,16 @@ export interface TelemetryTarget {
 /** The SDK as a file of its own beside the bundle: it is read only when telemetry is on. */
 export type TelemetrySdk = typeof telemetrySdk;
 
-const text = z
-  .string()
-  .trim()
-  .optional()
-  .transform((value) => value || undefined);
-
 const Environment = z.object({
-  OTEL_SDK_DISABLED: text,
-  OTEL_EXPORTER_OTLP_ENDPOINT: text,
-  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: text,
-  OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: text,
-  OTEL_TRACES_EXPORTER: text,
-  OTEL_METRICS_EXPORTER: text,
+  OTEL_SDK_DISABLED: optionalText,
+  OTEL_EXPORTER_OTLP_ENDPOINT: optionalText,
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: optionalText,
+  OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: optionalText,
+  OTEL_TRACES_EXPORTER: optionalText,
+  OTEL_METRICS_EXPORTER: optionalText,
   OTEL_METRIC_EXPORT_INTERVAL: z.coerce.number().int().min(100).max(3_600_000).catch(60_000),
-  APPLICATIONINSIGHTS_CONNECTION_STRING: text,
-  APPLICATIONINSIGHTS_AUTHENTICATION_STRING: text,
+  APPLICATIONINSIGHTS_CONNECTION_STRING: optionalText,
+  APPLICATIONINSIGHTS_AUTHENTICATION_STRING: optionalText,
 });
 
 /**

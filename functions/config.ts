@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { optionalText } from "../contracts/environment.ts";
 import { type WarningLevels } from "./events/report-events.ts";
 
 /** Everything that the control plane takes from its environment, read once. */
@@ -23,30 +24,24 @@ export interface EntraAuth {
   readonly keysUrl: string;
 }
 
-const text = z
-  .string()
-  .trim()
-  .optional()
-  .transform((value) => value || undefined);
-
 const Environment = z.object({
-  TablesConnection: text,
-  TABLES_ENDPOINT: text,
-  ServiceBusConnection: text,
-  ServiceBusConnection__fullyQualifiedNamespace: text,
-  SECRETS_FILE_DIR: text,
-  KEY_VAULT_URI: text,
+  TablesConnection: optionalText,
+  TABLES_ENDPOINT: optionalText,
+  ServiceBusConnection: optionalText,
+  ServiceBusConnection__fullyQualifiedNamespace: optionalText,
+  SECRETS_FILE_DIR: optionalText,
+  KEY_VAULT_URI: optionalText,
   AUTH_MODE: z.enum(["none", "entra"]).default("entra"),
-  AUTH_TENANT_ID: text,
-  AUTH_AUDIENCE: text,
-  AUTH_ISSUER: text,
-  AUTH_KEYS_URL: text,
-  AZURE_CLIENT_ID: text,
-  EVENTS_TOPIC: text,
+  AUTH_TENANT_ID: optionalText,
+  AUTH_AUDIENCE: optionalText,
+  AUTH_ISSUER: optionalText,
+  AUTH_KEYS_URL: optionalText,
+  AZURE_CLIENT_ID: optionalText,
+  EVENTS_TOPIC: optionalText,
   LAG_WARNING_MINUTES: z.coerce.number().positive().default(15),
   WAL_WARNING_GIB: z.coerce.number().positive().default(50),
-  WEBSITE_HOSTNAME: text,
-  WEBSITE_INSTANCE_ID: text,
+  WEBSITE_HOSTNAME: optionalText,
+  WEBSITE_INSTANCE_ID: optionalText,
 });
 type Environment = z.infer<typeof Environment>;
 

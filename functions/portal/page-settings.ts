@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { optionalText } from "../../contracts/environment.ts";
 
 /** What the page asks for before anything else, at `portal/config.json`. Holds nothing that is secret. */
 export interface PageSettings {
@@ -12,25 +13,19 @@ export interface PageSettings {
   readonly location: string;
 }
 
-const text = z
-  .string()
-  .trim()
-  .optional()
-  .transform((value) => value || undefined);
-
 const Environment = z.object({
   AUTH_MODE: z.enum(["none", "entra"]).default("entra"),
-  AUTH_TENANT_ID: text,
-  AUTH_AUDIENCE: text,
-  PORTAL_CLIENT_ID: text,
-  PORTAL_SCOPE: text,
-  PORTAL_AUTHORITY: text,
-  PORTAL_SUBSCRIPTION_ID: text,
-  PORTAL_RESOURCE_GROUP: text,
-  PORTAL_LOCATION: text,
-  WEBSITE_OWNER_NAME: text,
-  WEBSITE_RESOURCE_GROUP: text,
-  REGION_NAME: text,
+  AUTH_TENANT_ID: optionalText,
+  AUTH_AUDIENCE: optionalText,
+  PORTAL_CLIENT_ID: optionalText,
+  PORTAL_SCOPE: optionalText,
+  PORTAL_AUTHORITY: optionalText,
+  PORTAL_SUBSCRIPTION_ID: optionalText,
+  PORTAL_RESOURCE_GROUP: optionalText,
+  PORTAL_LOCATION: optionalText,
+  WEBSITE_OWNER_NAME: optionalText,
+  WEBSITE_RESOURCE_GROUP: optionalText,
+  REGION_NAME: optionalText,
 });
 
 /** On one machine the page needs a subscription to speak of; any will do. */
