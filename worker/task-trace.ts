@@ -1,9 +1,12 @@
-import { type Attributes, context, type Context, type Link, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
+import { type Attributes, context, type Context, isSpanContextValid, type Link, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
 import { type RunCommand } from "../contracts/commands.ts";
 import { type ReportItem, type TableProgress } from "../contracts/reports.ts";
 import { contextOf, SCOPE, traceparentOf } from "../contracts/telemetry.ts";
 import { type Phase } from "./phase.ts";
 import { SOFTWARE_VERSION } from "./version.ts";
+
+/** What a trace has to know of the command that started the task. */
+type TracedCommand = Pick<RunCommand, "taskId" | "traceparent"> & { readonly work: Pick<RunCommand["work"], "taskType"> };
 
 /** Spans of single tables are told apart this far; a database of ten thousand tables says the rest in its figures. */
 const TABLE_SPANS_MAX = 500;
@@ -18,7 +21,7 @@ export class TaskTrace {
   readonly #shared: Attributes;
 
   /** The task was taken, by this worker. */
-  constructor(command: Pick<RunCommand, "taskId" | "traceparent" | "work">, { epoch, attempts }: { epoch: number; attempts: number }) {
+  constructor(command: TracedCommand, { epoch, attempts }: { epoch: number; attempts: number }) {
     this.#shared = { "pgdms.task.id": command.taskId, "pgdms.epoch": epoch };
     const attributes = { ...this.#shared, "messaging.system": "servicebus", "messaging.operation.type": "receive" };
     this.#parent = instant(
@@ -35,8 +38,9 @@ export class TaskTrace {
 
   /** For log lines: where to look. Empty while telemetry is off and nobody traces. */
   get logFields(): { traceId?: string } {
-    const traceId = trace.getSpanContext(this.#parent)?.traceId;
-    return traceId === undefined ? {} : { traceId };
+    // Off, the API's spans have an id of zeros.
+    const span = trace.getSpanContext(this.#parent);
+    return span && isSpanContextValid(span) ? { traceId: span.traceId } : {};
   }
 
   database(databaseName: string, targetDatabaseName: string): DatabaseTrace {

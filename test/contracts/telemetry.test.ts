@@ -5,9 +5,11 @@ import { gunzipSync } from "node:zlib";
 import { context, metrics, ROOT_CONTEXT, trace } from "@opentelemetry/api";
 import { generate } from "selfsigned";
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { TASK_TYPES } from "../../contracts/commands.ts";
 import { startSdk } from "../../contracts/telemetry-sdk.ts";
 import { contextOf, telemetryTarget, traceparentOf } from "../../contracts/telemetry.ts";
 import { startTelemetry } from "../../functions/telemetry.ts";
+import { TaskTrace } from "../../worker/task-trace.ts";
 
 const KEY = "InstrumentationKey=00000000-0000-0000-0000-000000000001";
 
@@ -71,6 +73,16 @@ describe("a traceparent", () => {
       expect(traceparentOf(contextOf(traceparent))).toBeUndefined();
     },
   );
+});
+
+describe("lines of a worker's log while telemetry is off", () => {
+  const work = { taskType: TASK_TYPES.migrateV2 };
+  const logFields = (traceparent?: string) => new TaskTrace({ taskId: "task", traceparent, work }, { epoch: 1, attempts: 1 }).logFields;
+
+  test("name no trace", () => expect(logFields()).toEqual({}));
+
+  test("name the trace of a caller who has one", () =>
+    expect(logFields("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")).toEqual({ traceId: "0af7651916cd43dd8448eb211c80319c" }));
 });
 
 describe("the exporter of Azure Monitor", () => {
