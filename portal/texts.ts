@@ -206,7 +206,7 @@ export const texts = {
     test: "Test connection",
     testing: "Connecting and checking…",
     waiting: (why: string) => `Waiting: ${why}`,
-    connected: (version: string) => `Connected to ${version}`,
+    connected: (version: string) => `Connected to ${version}.`,
     connectFailed: "The check could not be done.",
     allChecksPassed: "All checks passed.",
     findingsErrors: (count: number) =>
@@ -217,7 +217,7 @@ export const texts = {
 
     databasesTitle: "Map to target databases",
     databasesHelp: "Choose the databases to move, and where each one goes. A target database of the same name is preselected.",
-    databaseColumns: { source: "Source database", target: "Target database", note: "Note" },
+    databaseColumns: { source: "Source database", target: "Target database" },
     selectDatabase: (name: string) => `Move ${name}`,
     targetOf: (name: string) => `Target database of ${name}`,
     targetMissing: "Does not exist on the target.",
@@ -235,9 +235,7 @@ export const texts = {
     tableColumns: { select: "Selected", table: "Table", rows: "Rows (estimate)", size: "Size", note: "Note" },
     tablesOf: (database: string) => `Tables of ${database}`,
     searchTables: "Search tables",
-    selectAll: "All",
-    selectWithRows: "With rows",
-    selectNone: "None",
+    selections: { all: "All", withRows: "With rows", none: "None" },
     selectionLabel: "Select",
     showLabel: "Show",
     show: { all: "All tables", selected: "Selected", withRows: "With rows", noKey: "Without a key" },

@@ -35,7 +35,7 @@ export function Verdict({ report }: { readonly report: CutoverReport }) {
   const title =
     report.tablesCompared === 0 ? words.verdictUncompared : isEqual ? words.verdictEqual : words.verdictDifferent(report.tablesDifferent);
   return (
-    <MessageBar className={styles.bar} intent={report.tablesCompared === 0 ? "info" : isEqual ? "success" : "error"}>
+    <MessageBar className={styles.bar} layout="multiline" intent={report.tablesCompared === 0 ? "info" : isEqual ? "success" : "error"}>
       <MessageBarBody>
         <MessageBarTitle>{title}</MessageBarTitle>
         {report.tablesCompared > 0 ? <Text>{texts.report.comparedTables(report.tablesCompared)}</Text> : null}

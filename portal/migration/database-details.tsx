@@ -1,4 +1,4 @@
-import { Badge, Link, makeStyles, Tab, TabList, tokens } from "@fluentui/react-components";
+import { Link, makeStyles, Tab, TabList, tokens } from "@fluentui/react-components";
 import { lazy, Suspense, useState } from "react";
 import { ReportSummary, Verdict } from "../cutover/report-summary.tsx";
 import { hrefOf, type Route } from "../routes.ts";
@@ -8,7 +8,8 @@ import { Loading } from "../shell/states.tsx";
 import { texts } from "../texts.ts";
 import { DatabaseFigures } from "./database-figures.tsx";
 import { LoadTab } from "./load-tab.tsx";
-import { openProblems, type DatabaseView } from "./migration-view.ts";
+import type { DatabaseView } from "./migration-view.ts";
+import { ProblemCount } from "./problem-count.tsx";
 import { SyncTab } from "./sync-tab.tsx";
 
 // The charts bring a library of their own.
@@ -18,7 +19,6 @@ type TabName = keyof typeof texts.migration.tabs;
 
 const useStyles = makeStyles({
   tabs: { marginBottom: tokens.spacingVerticalM, marginLeft: "-10px", flexWrap: "wrap" },
-  badge: { marginLeft: tokens.spacingHorizontalXS },
 });
 
 interface Props {
@@ -33,7 +33,6 @@ export function DatabaseDetails({ database, route }: Props) {
   // The tab that matters now, until the user takes another one.
   const [taken, setTaken] = useState<TabName>();
   const tab = taken ?? (output.migrationState === "FAILED" ? "messages" : output.initializationCompleted ? "sync" : "load");
-  const problems = openProblems(findings).length;
   return (
     <>
       <DatabaseFigures database={database} />
@@ -55,11 +54,7 @@ export function DatabaseDetails({ database, route }: Props) {
           <Tab value="sync">{texts.migration.tabs.sync}</Tab>
           <Tab value="messages">
             {texts.migration.tabs.messages}
-            {problems > 0 ? (
-              <Badge className={styles.badge} color="danger" size="small">
-                {problems}
-              </Badge>
-            ) : null}
+            <ProblemCount findings={findings} />
           </Tab>
           {output.cutover ? <Tab value="report">{texts.migration.tabs.report}</Tab> : null}
         </TabList>

@@ -1,4 +1,4 @@
-import { Badge, Link, makeStyles, ProgressBar, Text, tokens } from "@fluentui/react-components";
+import { Link, makeStyles, ProgressBar, Text, tokens } from "@fluentui/react-components";
 import { formatCount, formatDuration, formatPercent, NOTHING, secondsBetween } from "../figures/format.ts";
 import { hrefOf, type Route } from "../routes.ts";
 import { PlainTable } from "../shell/plain-table.tsx";
@@ -7,7 +7,8 @@ import { StateBadge } from "../shell/state-badge.tsx";
 import { databaseTones } from "../shell/tones.ts";
 import { texts } from "../texts.ts";
 import { detailsOf, loadedShare } from "./database-words.ts";
-import { openProblems, type DatabaseView } from "./migration-view.ts";
+import type { DatabaseView } from "./migration-view.ts";
+import { ProblemCount } from "./problem-count.tsx";
 
 const useStyles = makeStyles({
   target: { color: tokens.colorNeutralForeground2 },
@@ -18,16 +19,6 @@ interface Props {
   readonly databases: readonly DatabaseView[];
   readonly chosen: DatabaseView | undefined;
   readonly route: Extract<Route, { page: "migration" }>;
-}
-
-function ProblemCount({ count }: { readonly count: number }) {
-  if (count === 0) return null;
-  return (
-    <Badge color="warning" size="small" title={texts.findings.title}>
-      {count}
-      <span className="visually-hidden">{texts.findings.title}</span>
-    </Badge>
-  );
 }
 
 /** The activity screen of the classic portal: one line per database; the chosen one is shown below. */
@@ -69,8 +60,8 @@ export function DatabaseList({ databases, chosen, route }: Props) {
             width: "16%",
             cell: ({ output, findings }) => (
               <>
-                <StateBadge tone={databaseTones[output.migrationState]}>{databaseStates[output.migrationState]}</StateBadge>{" "}
-                <ProblemCount count={openProblems(findings).length} />
+                <StateBadge tone={databaseTones[output.migrationState]}>{databaseStates[output.migrationState]}</StateBadge>
+                <ProblemCount findings={findings} isAlone />
               </>
             ),
           },

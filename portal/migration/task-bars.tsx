@@ -14,7 +14,7 @@ export function TaskBars({ view: { task, findings } }: { readonly view: Migratio
   return (
     <>
       {state === "Queued" ? (
-        <MessageBar className={styles.bar} intent="info">
+        <MessageBar className={styles.bar} intent="info" layout="multiline">
           <MessageBarBody>{waitingFor ? texts.migration.waitingFor(waitingFor) : texts.migration.waitingForWorker}</MessageBarBody>
         </MessageBar>
       ) : null}

@@ -71,8 +71,6 @@ function ActivityTable({ rows, serviceRef }: { readonly rows: readonly Row[]; re
       minWidthPx={760}
       columns={[
         { key: "activity", title: activityColumns.activity, width: "24%", cell: name },
-        { key: "project", title: activityColumns.project, width: "18%", cell: ({ project }) => project },
-        { key: "kind", title: activityColumns.kind, width: "16%", cell: ({ task }) => (task ? kinds[task.properties.taskType] : NOTHING) },
         {
           key: "state",
           title: activityColumns.state,
@@ -84,6 +82,8 @@ function ActivityTable({ rows, serviceRef }: { readonly rows: readonly Row[]; re
               texts.service.projectOnly
             ),
         },
+        { key: "project", title: activityColumns.project, width: "18%", cell: ({ project }) => project },
+        { key: "kind", title: activityColumns.kind, width: "16%", cell: ({ task }) => (task ? kinds[task.properties.taskType] : NOTHING) },
         { key: "created", title: activityColumns.created, width: "16%", cell: ({ task }) => formatDateTime(task?.properties.createdOn) },
         { key: "duration", title: activityColumns.duration, width: "10%", align: "end", cell: ({ task }) => durationOf(task) },
       ]}

@@ -73,8 +73,7 @@ function CreateServiceForm({ close }: { readonly close: () => void }) {
           <Field
             label={texts.common.name}
             required
-            hint={texts.service.nameHelp}
-            {...(tried && nameBad ? { validationMessage: texts.service.nameBad } : {})}
+            {...(tried && nameBad ? { validationMessage: texts.service.nameBad } : { hint: texts.service.nameHelp })}
           >
             <Input value={draft.name} onChange={set("name")} />
           </Field>

@@ -14,7 +14,10 @@ import { useState } from "react";
 import { texts } from "../texts.ts";
 import { ProblemBar } from "./problem-bar.tsx";
 
-const useStyles = makeStyles({ content: { display: "flex", flexDirection: "column", gap: tokens.spacingVerticalM } });
+const useStyles = makeStyles({
+  content: { display: "flex", flexDirection: "column", gap: tokens.spacingVerticalM },
+  button: { whiteSpace: "nowrap" },
+});
 
 interface Props {
   readonly open: boolean;
@@ -64,8 +67,10 @@ function Confirm({ close, title, help, confirm, action, dismiss = texts.common.c
         {problem === undefined ? null : <ProblemBar problem={problem} />}
       </DialogContent>
       <DialogActions>
-        <Button onClick={close}>{dismiss}</Button>
-        <Button appearance="primary" disabled={!confirmed || busy} onClick={() => void run()}>
+        <Button className={styles.button} onClick={close}>
+          {dismiss}
+        </Button>
+        <Button className={styles.button} appearance="primary" disabled={!confirmed || busy} onClick={() => void run()}>
           {action}
         </Button>
       </DialogActions>

@@ -14,7 +14,7 @@ import { texts } from "../texts.ts";
 
 const useStyles = makeStyles({
   head: { display: "flex", flexDirection: "column", gap: tokens.spacingVerticalS, marginBottom: tokens.spacingVerticalL },
-  crumbs: { marginLeft: `calc(-1 * ${tokens.spacingHorizontalS})` },
+  crumbs: { marginLeft: `calc(-1 * ${tokens.spacingHorizontalS})`, "& ol": { flexWrap: "wrap" } },
   titles: { display: "flex", alignItems: "center", gap: tokens.spacingHorizontalM },
   icon: { fontSize: "32px", lineHeight: 1, color: tokens.colorBrandForeground1 },
   subtitle: { color: tokens.colorNeutralForeground2 },

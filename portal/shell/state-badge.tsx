@@ -25,7 +25,14 @@ const icons: Record<Tone, ReactNode> = {
 };
 
 const useStyles = makeStyles({
-  badge: { display: "inline-flex", alignItems: "center", gap: tokens.spacingHorizontalXS, minWidth: 0, verticalAlign: "middle" },
+  badge: {
+    display: "inline-flex",
+    alignItems: "center",
+    gap: tokens.spacingHorizontalXS,
+    minWidth: 0,
+    verticalAlign: "middle",
+    whiteSpace: "nowrap",
+  },
   icon: { display: "inline-flex", flexShrink: 0, fontSize: "16px" },
 });
 

@@ -53,7 +53,11 @@ export function Empty(props: {
       <Text as="h3" className={styles.title} size={500} weight="semibold" block>
         {props.title}
       </Text>
-      {props.children ? <Text className={styles.quiet}>{props.children}</Text> : null}
+      {props.children ? (
+        <Text className={styles.quiet} align="center">
+          {props.children}
+        </Text>
+      ) : null}
       {props.action}
     </div>
   );
@@ -64,10 +68,12 @@ export function SignedOut({ state }: { readonly state: Extract<SessionState, { k
   return (
     <main className={styles.center}>
       <DatabaseArrowRightRegular className={styles.icon} aria-hidden="true" />
-      <Title2 as="h1" className={styles.title}>
+      <Title2 as="h1" className={styles.title} align="center">
         {texts.states.signedOutTitle}
       </Title2>
-      <Text className={styles.quiet}>{texts.states.signedOut}</Text>
+      <Text className={styles.quiet} align="center">
+        {texts.states.signedOut}
+      </Text>
       {state.problem ? (
         <MessageBar intent="error" layout="multiline">
           <MessageBarBody>
@@ -87,10 +93,12 @@ export function FatalError({ problem }: { readonly problem: unknown }) {
   const styles = useStyles();
   return (
     <div className={styles.center} role="alert">
-      <Title2 as="h1" className={styles.title}>
+      <Title2 as="h1" className={styles.title} align="center">
         {texts.states.broken}
       </Title2>
-      <Text className={styles.quiet}>{texts.states.brokenHelp}</Text>
+      <Text className={styles.quiet} align="center">
+        {texts.states.brokenHelp}
+      </Text>
       <Text font="monospace">{problem instanceof Error ? problem.message : String(problem)}</Text>
       <Button appearance="primary" onClick={() => window.location.reload()}>
         {texts.states.reload}

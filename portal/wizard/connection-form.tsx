@@ -49,7 +49,7 @@ export function ConnectionForm({ side, draft, change, unkept, changeUnkept, wasT
         </Select>
       </Field>
       <Field label={texts.wizard.user} required>
-        <Input value={connection.userName} onChange={(_, { value }) => set({ userName: value.trim() })} spellCheck={false} />
+        <Input value={connection.userName} onChange={(_, { value }) => set({ userName: value })} spellCheck={false} />
       </Field>
       {connection.login === "entra" ? null : (
         <Field

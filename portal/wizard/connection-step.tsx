@@ -69,7 +69,7 @@ function Outcome({ result, isStale }: { readonly result: CheckResult; readonly i
   return (
     <>
       {isStale ? (
-        <MessageBar intent="info">
+        <MessageBar intent="info" layout="multiline">
           <MessageBarBody>{texts.wizard.stale}</MessageBarBody>
         </MessageBar>
       ) : null}

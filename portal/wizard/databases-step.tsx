@@ -1,7 +1,6 @@
-import { Field, Input, makeStyles, SearchBox, Switch, tokens } from "@fluentui/react-components";
+import { Field, type FieldProps, Input, makeStyles, SearchBox, Switch, tokens } from "@fluentui/react-components";
 import { useMemo, useState } from "react";
 import { PlainTable } from "../shell/plain-table.tsx";
-import { StateBadge } from "../shell/state-badge.tsx";
 import { texts } from "../texts.ts";
 import { databaseChoices, settingValue, type ChosenDatabase } from "./decisions.ts";
 import { withSetting } from "./setting-field.tsx";
@@ -11,7 +10,7 @@ import type { StepProps } from "./wizard-page.tsx";
 const useStyles = makeStyles({
   tools: { display: "flex", flexWrap: "wrap", alignItems: "center", gap: tokens.spacingHorizontalL, marginBottom: tokens.spacingVerticalM },
   box: { width: "18px", height: "18px", accentColor: tokens.colorCompoundBrandBackground, verticalAlign: "middle" },
-  target: { width: "100%", maxWidth: "320px" },
+  target: { width: "100%", maxWidth: "320px", "& .fui-Input": { minWidth: 0 } },
 });
 
 /** With more databases than this one searches. */
@@ -53,12 +52,11 @@ export function DatabasesStep({ draft, change }: StepProps) {
         label={texts.wizard.databasesTitle}
         rows={shown}
         keyOf={({ name }) => name}
-        minWidthPx={620}
         columns={[
           {
             key: "source",
             title: databaseColumns.source,
-            width: "34%",
+            width: "40%",
             cell: (choice) => (
               <label>
                 <input
@@ -75,31 +73,27 @@ export function DatabasesStep({ draft, change }: StepProps) {
           {
             key: "target",
             title: databaseColumns.target,
-            width: "36%",
-            cell: ({ name, targetName, isSelected }) =>
-              isSelected ? (
-                <Field className={styles.target}>
+            width: "60%",
+            cell: (choice) =>
+              choice.isSelected ? (
+                <Field className={styles.target} {...noteOf(choice, creates)}>
                   <Input
-                    aria-label={texts.wizard.targetOf(name)}
+                    aria-label={texts.wizard.targetOf(choice.name)}
                     list="target-databases"
-                    value={targetName}
-                    onChange={(_, { value }) => change({ targetNames: { ...draft.targetNames, [name]: value } })}
+                    value={choice.targetName}
+                    onChange={(_, { value }) => change({ targetNames: { ...draft.targetNames, [choice.name]: value } })}
                   />
                 </Field>
               ) : null,
           },
-          { key: "note", title: databaseColumns.note, width: "30%", cell: (choice) => <Note choice={choice} creates={creates} /> },
         ]}
       />
     </>
   );
 }
 
-function Note({ choice, creates }: { readonly choice: ChosenDatabase; readonly creates: boolean }) {
-  if (!choice.isSelected || choice.existsOnTarget) return null;
-  return creates ? (
-    <StateBadge tone="waiting">{texts.wizard.targetCreated}</StateBadge>
-  ) : (
-    <StateBadge tone="bad">{texts.wizard.targetMissing}</StateBadge>
-  );
+/** What stands below the name of the target database. */
+function noteOf({ existsOnTarget }: ChosenDatabase, creates: boolean): Pick<FieldProps, "hint" | "validationMessage"> {
+  if (existsOnTarget) return {};
+  return creates ? { hint: texts.wizard.targetCreated } : { validationMessage: texts.wizard.targetMissing };
 }

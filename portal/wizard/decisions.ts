@@ -108,6 +108,21 @@ export function isTableSelected(draft: Draft, database: string): (table: UserTab
   return ({ name }) => names.has(name);
 }
 
+/** What the buttons above the list do: they are about the tables that are shown, and leave the others as they are. */
+export type Selection = "all" | "withRows" | "none";
+
+/** The names that are selected after a press of one of those buttons. */
+export function selectShown(
+  selection: Selection,
+  shown: readonly UserTable[],
+  all: readonly UserTable[],
+  isSelected: (table: UserTable) => boolean,
+): string[] {
+  const isShown = new Set(shown.map(({ name }) => name));
+  const isWanted = ({ hasRows }: UserTable) => selection === "all" || (selection === "withRows" && hasRows);
+  return all.filter((table) => (isShown.has(table.name) ? isWanted(table) : isSelected(table))).map(({ name }) => name);
+}
+
 export function connectionInput(connection: ConnectionDraft, password: string): ConnectionInput {
   const { serverName, port, databaseName, userName, login, encryptConnection, trustServerCertificate } = connection;
   return {

@@ -26,8 +26,7 @@ export function ProjectStep(props: StepProps) {
         <Field
           label={texts.wizard.projectName}
           required
-          hint={texts.wizard.projectHelp}
-          {...(bad ? { validationMessage: texts.wizard.projectBad } : {})}
+          {...(bad ? { validationMessage: texts.wizard.projectBad } : { hint: texts.wizard.projectHelp })}
         >
           <Input value={draft.projectName} onChange={(_, { value }) => change({ projectName: value.trim() })} />
         </Field>

@@ -65,7 +65,7 @@ export function SummaryStep(props: StepProps) {
         <MissingPasswords {...props} />
         {problem === undefined ? null : <ProblemBar problem={problem} />}
         {open && open !== "summary" ? (
-          <MessageBar intent="warning">
+          <MessageBar intent="warning" layout="multiline">
             <MessageBarBody>{texts.wizard.stepIncomplete(texts.wizard.steps[open])}</MessageBarBody>
           </MessageBar>
         ) : null}

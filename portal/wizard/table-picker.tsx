@@ -4,7 +4,7 @@ import type { UserTable } from "../../contracts/wire.ts";
 import { formatBytes, formatCount } from "../figures/format.ts";
 import { VirtualTable, type Column } from "../shell/virtual-table.tsx";
 import { texts } from "../texts.ts";
-import { isTableSelected } from "./decisions.ts";
+import { isTableSelected, selectShown, type Selection } from "./decisions.ts";
 import type { StepProps } from "./wizard-page.tsx";
 
 const filters: Record<keyof typeof texts.wizard.show, (table: UserTable, isSelected: boolean) => boolean> = {
@@ -71,15 +71,11 @@ export function TablePicker({ draft, change, database, tables }: Props) {
         </label>
         <span className={styles.group} role="group" aria-label={texts.wizard.selectionLabel}>
           <Text>{texts.wizard.selectionLabel}</Text>
-          <Button size="small" onClick={() => choose(tables.map(({ name }) => name))}>
-            {texts.wizard.selectAll}
-          </Button>
-          <Button size="small" onClick={() => choose(tables.filter(({ hasRows }) => hasRows).map(({ name }) => name))}>
-            {texts.wizard.selectWithRows}
-          </Button>
-          <Button size="small" onClick={() => choose([])}>
-            {texts.wizard.selectNone}
-          </Button>
+          {(Object.keys(texts.wizard.selections) as Selection[]).map((selection) => (
+            <Button key={selection} size="small" onClick={() => choose(selectShown(selection, shown, tables, isSelected))}>
+              {texts.wizard.selections[selection]}
+            </Button>
+          ))}
         </span>
         <Text className={styles.count} role="status">
           {texts.wizard.selectedOf(selected.length, tables.length, formatBytes(selectedBytes))}

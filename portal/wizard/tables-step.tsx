@@ -28,7 +28,7 @@ const useStyles = makeStyles({
   read: { display: "flex", flexDirection: "column", alignItems: "flex-start", gap: tokens.spacingVerticalM },
   bar: { marginBottom: tokens.spacingVerticalM },
   barBody: { minWidth: 0 },
-  choice: { maxWidth: "480px", marginTop: tokens.spacingVerticalXS, "& select": { width: "100%", minWidth: 0 } },
+  choice: { maxWidth: "480px", marginTop: tokens.spacingVerticalXS, "& select": { width: "100%", minWidth: 0, textOverflow: "ellipsis" } },
 });
 
 /** Tutorial: select tables. */

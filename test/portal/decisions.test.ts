@@ -1,5 +1,12 @@
 import { expect, test } from "vitest";
-import { activityName, chosenDatabases, currentCheck, incompleteBecause, migrationInput } from "../../portal/wizard/decisions.ts";
+import {
+  activityName,
+  chosenDatabases,
+  currentCheck,
+  incompleteBecause,
+  migrationInput,
+  selectShown,
+} from "../../portal/wizard/decisions.ts";
 import { emptyDraft, fingerprintOf, nothingUnkept, type Draft } from "../../portal/wizard/draft.ts";
 import { cutoverStage } from "../../portal/cutover/cutover-stage.ts";
 import { databaseOutput } from "./scripted/outputs.ts";
@@ -90,6 +97,18 @@ test("the request carries what was changed, in the map that each setting belongs
   });
   const some = migrationInput({ ...draft, tables: { listdb: ["public.lists"] } }, unkept);
   expect(some.selectedDatabases[0]?.selectedTables).toEqual([{ name: "public.lists" }]);
+});
+
+test("the buttons that select are about the tables that are shown", () => {
+  const table = (name: string, hasRows: boolean) => ({ name, hasRows, hasKey: true, rowsEstimate: 0, sizeBytes: 0 });
+  const all = [table("a.x", true), table("a.y", false), table("b.x", true), table("b.y", false)];
+  const isSelected = ({ name }: { name: string }) => name === "a.x" || name === "a.y" || name === "b.x";
+  const shown = all.slice(2);
+  expect(selectShown("all", shown, all, isSelected)).toEqual(["a.x", "a.y", "b.x", "b.y"]);
+  expect(selectShown("none", shown, all, isSelected)).toEqual(["a.x", "a.y"]);
+  expect(selectShown("withRows", shown, all, isSelected)).toEqual(["a.x", "a.y", "b.x"]);
+  expect(selectShown("withRows", all, all, isSelected)).toEqual(["a.x", "b.x"]);
+  expect(selectShown("none", all, all, isSelected)).toEqual([]);
 });
 
 test("with an Entra login no password is sent", () => {
