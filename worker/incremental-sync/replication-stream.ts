@@ -312,6 +312,7 @@ function sessionOptions({ sourceVersionNum, clientEncoding }: StreamOptions): st
     "-c bytea_output=hex",
     "-c lc_monetary=C",
     "-c search_path=pg_catalog",
+    "-c quote_all_identifiers=off",
     "-c statement_timeout=0",
     "-c idle_in_transaction_session_timeout=0",
     `-c client_encoding=${clientEncoding}`,

@@ -15,6 +15,10 @@ const KEEP_ALIVE_MS = 10_000;
  * - row_security off: a role that policies bind fails loudly instead of reading fewer rows (manual, 5.9 "Row Security Policies").
  * - extra_float_digits 3: exact floats also before PostgreSQL 12.
  * - search_path pg_catalog: names come out schema-qualified and nobody's functions are called by accident.
+ * - array_nulls on: off would read the NULLs of an array as the word (manual, 19.13.1 "Previous PostgreSQL Versions").
+ * - standard_conforming_strings on: names with a backslash stay what they are in our statements.
+ * - quote_all_identifiers off: names and types are compared as the catalog's functions write them.
+ * - default_transaction_isolation: a session that is fenced must see what was committed since its transaction began.
  */
 const SESSION: Readonly<Record<string, string>> = {
   DateStyle: "ISO, MDY",
@@ -29,6 +33,10 @@ const SESSION: Readonly<Record<string, string>> = {
   lock_timeout: "0",
   idle_in_transaction_session_timeout: "0",
   row_security: "off",
+  array_nulls: "on",
+  standard_conforming_strings: "on",
+  quote_all_identifiers: "off",
+  default_transaction_isolation: "read committed",
 };
 
 /** Settings that younger servers have; set where they exist. */
