@@ -1,0 +1,183 @@
+import {
+  backlog,
+  changesOf,
+  type Drain,
+  drainFingerprint,
+  drainProcedures,
+  drainRows,
+  drainSchema,
+  type DrainSizes,
+} from "./data.ts";
+import { type SuiteOptions } from "./load.ts";
+import { cluster, type Metered } from "./meter.ts";
+import { arrives, Subscription, type SubscriptionOptions } from "./peers.ts";
+import { type BenchMigration } from "./pgdms.ts";
+import { addSample, type Gate, measured, newWork, rotated, type Sample, type Work } from "./run.ts";
+
+const SOURCE = "drain_source";
+
+/** Times the native default, by the brief of docs/performance.md; and never behind its best setting. */
+const GATES: Record<Drain, number> = { tpcb: 1.5, ins: 1.35, upd: 1.25, del: 1.35, small: 1.1 };
+
+const NATIVE_DEFAULT = "native, default";
+
+interface NativeSetting {
+  readonly title: string;
+  readonly options: Pick<SubscriptionOptions, "name" | "streaming" | "decodingMemory">;
+}
+
+function nativeSettings(version: string, isQuick: boolean): NativeSetting[] {
+  const settings: NativeSetting[] = [{ title: NATIVE_DEFAULT, options: { name: "native_default", streaming: "off" } }];
+  if (isQuick) return settings;
+  const best = Number.parseInt(version, 10) >= 16 ? "parallel" : "on";
+  return [
+    ...settings,
+    { title: "native, decoding memory 1GB", options: { name: "native_memory", streaming: "off", decodingMemory: "1GB" } },
+    { title: `native, streaming ${best}`, options: { name: "native_streaming", streaming: best } },
+  ];
+}
+
+/** One who follows the changes and can be stopped. */
+interface Consumer {
+  readonly title: string;
+  readonly target: string;
+  /** Reads the backlog that has gathered; the sample ends when the marker is on the target. */
+  drain(marker: number): Promise<Sample>;
+  remove(): Promise<void>;
+}
+
+/** Backlogs made while nobody reads, then the time of each consumer to the last row. All read the same WAL, one after the other. */
+export async function benchDrain(options: SuiteOptions): Promise<Work[]> {
+  const { pair, rounds, isQuick, say } = options;
+  const sizes: DrainSizes = isQuick
+    ? { accounts: 300_000, tpcb: 80_000, inserts: 400_000, updates: 300_000, deletes: 500_000, small: 150_000 }
+    : { accounts: 1_000_000, tpcb: 250_000, inserts: 1_500_000, updates: 800_000, deletes: 1_500_000, small: 500_000 };
+  say("drain: making the rows");
+  await pair.source.run("postgres", `CREATE DATABASE ${SOURCE}`);
+  await pair.source.run(SOURCE, drainSchema, ...drainRows(sizes, rounds), drainProcedures, "CREATE PUBLICATION bench FOR ALL TABLES");
+  const consumers = await startConsumers(options, sizes);
+  const works: Work[] = [];
+  let marker = 0;
+  for (const drain of options.drains) {
+    const work = newWork("drain", `drain ${drain}`, gatesOf(drain, consumers), [`${changesOf(drain, sizes)} changes`]);
+    for (let round = 0; round < rounds; round++) {
+      const madeMs = Date.now();
+      await makeBacklog(options, backlog(drain, sizes, round), ++marker);
+      say(`drain ${drain}, round ${round + 1}: backlog made in ${((Date.now() - madeMs) / 1000).toFixed(1)} s`);
+      for (const consumer of rotated(consumers, round)) {
+        await Promise.all([pair.source.run("postgres", "CHECKPOINT"), pair.target.run("postgres", "CHECKPOINT")]);
+        const sample = await consumer.drain(marker);
+        addSample(work, consumer.title, sample);
+        say(`drain ${drain}, round ${round + 1}: ${consumer.title} ${sample.value.toFixed(2)} s`);
+      }
+    }
+    works.push(work);
+  }
+  await requireSame(options, consumers);
+  for (const consumer of consumers) await consumer.remove();
+  return works;
+}
+
+function gatesOf(drain: Drain, consumers: readonly Consumer[]): Gate[] {
+  const all = consumers.map(({ title }) => title).filter((title) => title !== "pgdms");
+  const best = all.length > 1 ? [{ of: "pgdms", against: all, ratioMax: 1 }] : [];
+  return [{ of: "pgdms", against: [NATIVE_DEFAULT], ratioMax: 1 / GATES[drain] }, ...best];
+}
+
+async function startConsumers(options: SuiteOptions, sizes: DrainSizes): Promise<Consumer[]> {
+  const { pair, say } = options;
+  say("drain: the consumers load");
+  const ours = await pgdmsConsumer(options);
+  await pair.target.run("postgres", "CREATE DATABASE drain_template");
+  await pair.target.run("drain_template", drainSchema, ...drainRows(sizes, options.rounds));
+  const natives: Consumer[] = [];
+  for (const setting of nativeSettings(pair.target.version, options.isQuick)) natives.push(await nativeConsumer(options, setting));
+  return [ours, ...natives];
+}
+
+/** The marker is a row of its own, committed last. */
+async function makeBacklog({ pair }: SuiteOptions, statement: string, marker: number): Promise<void> {
+  await pair.source.run(
+    SOURCE,
+    "SET synchronous_commit = off",
+    statement,
+    "SET synchronous_commit = on",
+    `INSERT INTO marker VALUES (${marker})`,
+  );
+}
+
+async function nativeConsumer({ pair }: SuiteOptions, { title, options }: NativeSetting): Promise<Consumer> {
+  const target = `drain_${options.name}`;
+  await pair.target.run("postgres", `CREATE DATABASE ${target} TEMPLATE drain_template`);
+  const subscription = new Subscription(
+    pair,
+    { source: SOURCE, target },
+    { ...options, publication: "bench", copyData: false, enabled: false },
+  );
+  await subscription.create();
+  return {
+    title,
+    target,
+    drain: async (marker) => {
+      const session = await pair.target.connect(target);
+      const sample = await measured(clusters(pair), async () => {
+        await subscription.enable();
+        await arrives(session, "marker", marker);
+      });
+      await session.end();
+      await subscription.disable();
+      return sample;
+    },
+    remove: () => subscription.drop(),
+  };
+}
+
+const clusters = (pair: SuiteOptions["pair"]): Metered[] => [cluster("source", pair.source.pid), cluster("target", pair.target.pid)];
+
+/** The worker is stopped while the backlog gathers; the time begins when the next one has opened the stream. */
+async function pgdmsConsumer(options: SuiteOptions): Promise<Consumer> {
+  const { pair, pgdms } = options;
+  const target = "drain_pgdms";
+  await pair.target.run("postgres", `CREATE DATABASE ${target}`);
+  await pair.target.run(target, drainSchema);
+  const migration: BenchMigration = await pgdms.migrate(pair, { task: "drain", source: SOURCE, target }, { compareAtCutover: "none" });
+  await migration.ready();
+  await pgdms.stopWorker();
+  return {
+    title: "pgdms",
+    target,
+    drain: async (marker) => {
+      const session = await pair.target.connect(target);
+      await pgdms.startWorker();
+      const connected = await migration.connected();
+      const sample = await measured([...clusters(pair), pgdms.worker], () => arrives(session, "marker", marker));
+      const value = (Date.now() - connected.getTime()) / 1000;
+      const peakMB = pgdms.peakMB();
+      await session.end();
+      await migration.ready();
+      await pgdms.stopWorker();
+      return { value, usage: { ...sample.usage, pgdms: { cpuSeconds: sample.usage["pgdms"]?.cpuSeconds ?? 0, peakMB } } };
+    },
+    remove: async () => {
+      await pgdms.startWorker();
+      await migration.ready();
+      await migration.cancel();
+    },
+  };
+}
+
+/** A fast consumer that lost a row is no consumer. */
+async function requireSame({ pair, say }: SuiteOptions, consumers: readonly Consumer[]): Promise<void> {
+  const read = async (server: SuiteOptions["pair"]["source"], database: string): Promise<string> => {
+    const session = await server.connect(database);
+    const { rows } = await session.query(drainFingerprint);
+    await session.end();
+    return JSON.stringify(rows);
+  };
+  const expected = await read(pair.source, SOURCE);
+  for (const { title, target } of consumers) {
+    const found = await read(pair.target, target);
+    if (found !== expected) throw new Error(`${title} has other rows than the source: ${found} instead of ${expected}`);
+  }
+  say(`drain: all ${consumers.length} targets have the source's rows`);
+}

@@ -1,0 +1,228 @@
+import { open, type FileHandle } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+import { z } from "zod";
+import { isTaskOver } from "../../contracts/lifecycle.ts";
+import { Client } from "../../local/client.ts";
+import { DEFAULT_SERVICE, type Environment, startEnvironment } from "../../local/environment.ts";
+import { readMigration, troubleOf, type MigrationView } from "../../local/watch.ts";
+import { forgetPeak, peakMB, processOf } from "./meter.ts";
+import { type ServerPair } from "./servers.ts";
+
+const POLL_MS = 20;
+
+/** What the bench reads of the worker's log. */
+const Line = z.object({
+  time: z.iso.datetime(),
+  event: z.string().optional(),
+  taskId: z.string().optional(),
+  phase: z.string().optional(),
+  durationMs: z.number().optional(),
+});
+type Line = z.infer<typeof Line>;
+
+/** All of pgdms as `npm start` has it, with one worker; whoever measures takes the times of the worker's own log. */
+export class Pgdms {
+  readonly environment: Environment;
+  readonly client: Client;
+  #log: WorkerLog;
+
+  private constructor(environment: Environment, signal: AbortSignal) {
+    this.environment = environment;
+    const scope = { subscription: "bench", resourceGroup: "bench", service: DEFAULT_SERVICE, project: "bench" };
+    this.client = new Client(environment.url, scope, signal);
+    this.#log = new WorkerLog(this.#worker.logFile);
+  }
+
+  static async start(signal: AbortSignal): Promise<Pgdms> {
+    const nodeOptions = process.env["BENCH_WORKER_NODE_OPTIONS"]; // to profile it
+    const workerSettings: Record<string, string> = nodeOptions === undefined ? {} : { NODE_OPTIONS: nodeOptions };
+    const environment = await startEnvironment({ port: 0, replaceWorkers: false, workerSettings, signal });
+    const pgdms = new Pgdms(environment, signal);
+    await pgdms.client.putService();
+    await pgdms.client.putProject();
+    return pgdms;
+  }
+
+  /** The worker's CPU time and memory. */
+  readonly worker = processOf("pgdms", () => this.environment.workers[0]?.pid);
+
+  /** The most memory that the worker has had since forgetPeak(). */
+  peakMB(): number {
+    return peakMB(this.#worker.pid);
+  }
+
+  forgetPeak(): void {
+    forgetPeak(this.#worker.pid);
+  }
+
+  /** Starts a migration. Settings as in docs/settings.md; all others have their defaults. */
+  async migrate({ source, target }: ServerPair, names: MigrationNames, migrationSetting: Record<string, string>): Promise<BenchMigration> {
+    const connection = (port: number) => ({ serverName: "127.0.0.1", port, userName: "postgres", encryptConnection: false });
+    const putMs = Date.now();
+    const task = await this.client.putMigration(names.task, {
+      sourceConnectionInfo: connection(source.port),
+      targetConnectionInfo: connection(target.port),
+      selectedDatabases: [{ name: names.source, targetDatabaseName: names.target, migrationSetting }],
+    });
+    return new BenchMigration(this, names, task.properties.taskId, putMs);
+  }
+
+  /** Hands what runs back at a boundary: nobody reads the slots then. */
+  async stopWorker(): Promise<void> {
+    await this.#worker.stop();
+    await this.#log.close();
+  }
+
+  async startWorker(): Promise<void> {
+    const worker = await this.environment.startWorker();
+    this.#log = new WorkerLog(worker.logFile);
+  }
+
+  /** Waits for a line of the log of the worker that runs now. */
+  logged(isIt: (line: Line) => boolean): Promise<Line> {
+    return this.#log.until(isIt);
+  }
+
+  async stop(): Promise<void> {
+    await this.environment.stop();
+  }
+
+  get #worker() {
+    const [worker] = this.environment.workers;
+    if (!worker) throw new Error("no worker runs");
+    return worker;
+  }
+}
+
+interface MigrationNames {
+  /** Of the task; one for each run. */
+  readonly task: string;
+  readonly source: string;
+  readonly target: string;
+}
+
+/** One migration of one database. */
+export class BenchMigration {
+  readonly #pgdms: Pgdms;
+  readonly #names: MigrationNames;
+  readonly #taskId: string;
+  readonly #putMs: number;
+
+  constructor(pgdms: Pgdms, names: MigrationNames, taskId: string, putMs: number) {
+    this.#pgdms = pgdms;
+    this.#names = names;
+    this.#taskId = taskId;
+    this.#putMs = putMs;
+  }
+
+  /** Seconds from the request to the end of a phase, by the worker's log. */
+  async secondsUntil(phase: string): Promise<number> {
+    const line = await this.#race(this.#pgdms.logged((each) => this.#isOurs(each) && each.event === "phase.ended" && each.phase === phase));
+    return (Date.parse(line.time) - this.#putMs) / 1000;
+  }
+
+  /** When the worker that runs now began to read the stream. */
+  async connected(): Promise<Date> {
+    const line = await this.#race(this.#pgdms.logged((each) => this.#isOurs(each) && each.event === "sync.connected"));
+    return new Date(line.time);
+  }
+
+  view(): Promise<MigrationView> {
+    return readMigration(this.#pgdms.client, this.#names.task, this.#names.source);
+  }
+
+  async ready(): Promise<MigrationView> {
+    return this.#until(({ phase }) => phase === "sync");
+  }
+
+  cutOver(): Promise<unknown> {
+    return this.#pgdms.client.cutOver(this.#names.task, this.#names.source);
+  }
+
+  /** Waits for the database's COMPLETE. */
+  complete(): Promise<MigrationView> {
+    return this.#until(({ database }) => database?.migrationState === "COMPLETE");
+  }
+
+  /** Waits for the task's end, whatever it is. */
+  over(): Promise<MigrationView> {
+    return this.#until(({ phase }) => phase === "over", "anyEnd");
+  }
+
+  async cancel(): Promise<void> {
+    await this.#pgdms.client.cancel(this.#names.task);
+    await this.over();
+    await this.#pgdms.client.deleteTask(this.#names.task);
+  }
+
+  #isOurs({ taskId }: Line): boolean {
+    return taskId === this.#taskId;
+  }
+
+  /** A migration that ends early must not be waited for. */
+  async #race<T>(work: Promise<T>): Promise<T> {
+    const failed = this.#until(({ task }) => isTaskOver(task.properties.state));
+    failed.catch(() => undefined);
+    return await Promise.race([work, failed.then(() => work)]);
+  }
+
+  async #until(isThere: (view: MigrationView) => boolean, ends: "onlySuccess" | "anyEnd" = "onlySuccess"): Promise<MigrationView> {
+    for (;;) {
+      const view = await this.view();
+      const { state } = view.task.properties;
+      if (ends === "onlySuccess" && isTaskOver(state) && state !== "Succeeded")
+        throw new Error(`the migration ended as ${state}: ${troubleOf(view).join("; ")}`);
+      if (isThere(view)) return view;
+      await sleep(5 * POLL_MS);
+    }
+  }
+}
+
+/** Reads a log file as it grows. Lines that nobody asked for are kept: what is waited for may have happened already. */
+class WorkerLog {
+  readonly #path: string;
+  readonly #lines: Line[] = [];
+  #file: FileHandle | undefined;
+  #rest = "";
+  #isClosed = false;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  async until(isIt: (line: Line) => boolean): Promise<Line> {
+    for (;;) {
+      await this.#readOn();
+      const found = this.#lines.find(isIt);
+      if (found) return found;
+      if (this.#isClosed) throw new Error("the worker was stopped while its log was waited for");
+      await sleep(POLL_MS);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#file?.close();
+    this.#file = undefined;
+  }
+
+  async #readOn(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#file ??= await open(this.#path);
+    const text = await this.#file.read({ buffer: Buffer.alloc(1024 * 1024) });
+    const lines = (this.#rest + text.buffer.toString("utf8", 0, text.bytesRead)).split("\n");
+    this.#rest = lines.pop() ?? "";
+    for (const line of lines) {
+      const parsed = Line.safeParse(parseJson(line));
+      if (parsed.success) this.#lines.push(parsed.data);
+    }
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined; // a line of Node's own
+  }
+}

@@ -1,0 +1,155 @@
+import { existsSync, readdirSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import pg from "pg";
+import { freePort } from "../../local/free-port.ts";
+import { startPostgres } from "../../local/postgres.ts";
+import { serverEnvironment, writeHostBasedAuthentication } from "../../local/postgres/data-folder.ts";
+import { temporaryFolderPrefix, writeOwner } from "../../local/postgres/leftovers.ts";
+import { runAs } from "../../local/postgres/run-as.ts";
+import { startServerProcess } from "../../local/postgres/server-process.ts";
+import { chown } from "node:fs/promises";
+
+/** A server of the bench, as all contestants see it. */
+export interface BenchServer {
+  readonly port: number;
+  /** Of the postmaster. */
+  readonly pid: number;
+  readonly version: string;
+  url(database: string): string;
+  /** One session on one database. The caller ends it. */
+  connect(database: string): Promise<pg.Client>;
+  /** Runs statements one after the other on a session of their own. */
+  run(database: string, ...statements: readonly string[]): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export interface ServerPair {
+  readonly source: BenchServer;
+  readonly target: BenchServer;
+  stop(): Promise<void>;
+}
+
+/** Where the programs of a PostgreSQL are: the embedded one of npm, or a folder such as /usr/lib/postgresql/15/bin. */
+export type Programs = "embedded" | { readonly folder: string };
+
+const EMBEDDED = "17";
+
+/**
+ * As a server in production is set, and alike for everybody: durable commits, no checkpoint in the middle of a run, and no
+ * autovacuum, which would come at another moment in each run.
+ */
+const settings = {
+  wal_level: "logical",
+  fsync: "on",
+  full_page_writes: "on",
+  synchronous_commit: "on",
+  shared_buffers: "1GB",
+  max_wal_size: "8GB",
+  min_wal_size: "2GB",
+  checkpoint_timeout: "60min",
+  autovacuum: "off",
+  max_connections: "100",
+  max_replication_slots: "30",
+  max_wal_senders: "30",
+  max_logical_replication_workers: "12",
+  max_sync_workers_per_subscription: "2",
+  max_worker_processes: "24",
+  // Else a native apply worker that was stopped and started waits up to five seconds, and looks slower than it is.
+  wal_retrieve_retry_interval: "50ms",
+  maintenance_work_mem: "256MB",
+  max_locks_per_transaction: "1024",
+};
+
+/** Starts source and target. @throws Error with the server's output when one does not start */
+export async function startPair(programs: Programs): Promise<ServerPair> {
+  const [source, target] = await Promise.all([startServer(programs), startServer(programs)]);
+  return {
+    source,
+    target,
+    stop: async () => {
+      await Promise.all([source.stop(), target.stop()]);
+    },
+  };
+}
+
+async function startServer(programs: Programs): Promise<BenchServer> {
+  const started = programs === "embedded" ? await startPostgres({ version: EMBEDDED, settings }) : await startFrom(programs.folder);
+  const client = await connectTo(started.port, "postgres");
+  const { rows } = await client.query<{ version: string }>("SELECT current_setting('server_version') AS version");
+  await client.end();
+  const connect = (database: string): Promise<pg.Client> => connectTo(started.port, database);
+  return {
+    port: started.port,
+    pid: started.pid,
+    version: rows[0]?.version ?? "",
+    url: (database) => `postgresql://postgres@127.0.0.1:${started.port}/${database}`,
+    connect,
+    run: async (database, ...statements) => {
+      const session = await connect(database);
+      try {
+        for (const statement of statements) await session.query(statement);
+      } finally {
+        await session.end();
+      }
+    },
+    stop: started.stop,
+  };
+}
+
+interface Started {
+  readonly port: number;
+  readonly pid: number;
+  readonly stop: () => Promise<void>;
+}
+
+/** A server of programs that are not ours, in a temporary folder that goes with it. */
+async function startFrom(folder: string): Promise<Started> {
+  const user = runAs();
+  const dataDir = await mkdtemp(join(tmpdir(), temporaryFolderPrefix));
+  if (user.uid !== undefined) await chown(dataDir, user.uid, user.gid);
+  const options = ["-D", dataDir, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"];
+  await promisify(execFile)(join(folder, "initdb"), options, { ...user, env: serverEnvironment, cwd: dataDir });
+  await writeOwner(dataDir);
+  await writeHostBasedAuthentication(dataDir, "trust");
+  const port = await freePort();
+  const server = await startServerProcess({
+    program: join(folder, "postgres"),
+    dataDir,
+    port,
+    settings,
+    user,
+    removeFolder: dataDir,
+  });
+  return {
+    port,
+    pid: server.pid,
+    stop: async () => {
+      await server.end("SIGINT");
+      await rm(dataDir, { recursive: true, force: true, maxRetries: 5 });
+    },
+  };
+}
+
+async function connectTo(port: number, database: string): Promise<pg.Client> {
+  const client = new pg.Client({ host: "127.0.0.1", port, user: "postgres", database, application_name: "bench" });
+  client.on("error", () => undefined);
+  await client.connect();
+  return client;
+}
+
+/** Major version of the embedded server, which a client program must not be older than. */
+export const EMBEDDED_MAJOR = Number(EMBEDDED);
+
+/** Debian keeps each version's programs in a folder of its own; the newest that has a server and is no newer than `major`. */
+export function debianPrograms(major: number): Programs | undefined {
+  const root = "/usr/lib/postgresql";
+  const versions = existsSync(root) ? readdirSync(root).map(Number) : [];
+  const [found] = versions
+    .filter((version) => version >= 14 && version <= major && existsSync(`${root}/${version}/bin/postgres`))
+    .sort((a, b) => b - a);
+  return found === undefined ? undefined : { folder: `${root}/${found}/bin` };
+}
