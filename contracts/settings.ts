@@ -118,6 +118,12 @@ export const settingDefinitions = {
     default: "120",
     help: "How long creating the slot may wait for open transactions of the source before the task fails and names them.",
   },
+  decodingMemoryMB: {
+    map: "sourceSetting",
+    type: { kind: "integer", min: 0, max: 65_536, unit: "MB" },
+    default: "0",
+    help: "What the source may hold in memory of transactions that it decodes (logical_decoding_work_mem of the change stream, PostgreSQL 13 and later). 0: half of its shared_buffers, from 64 to 1024.",
+  },
   encryptSource: {
     map: "sourceSetting",
     type: { kind: "choice", values: ["asGiven", "true", "false"] },

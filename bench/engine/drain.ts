@@ -1,13 +1,4 @@
-import {
-  backlog,
-  changesOf,
-  type Drain,
-  drainFingerprint,
-  drainProcedures,
-  drainRows,
-  drainSchema,
-  type DrainSizes,
-} from "./data.ts";
+import { backlog, changesOf, type Drain, drainFingerprint, drainProcedures, drainRows, drainSchema, type DrainSizes } from "./data.ts";
 import { type SuiteOptions } from "./load.ts";
 import { cluster, type Metered } from "./meter.ts";
 import { arrives, Subscription, type SubscriptionOptions } from "./peers.ts";

@@ -223,7 +223,7 @@ export class Subscription {
 }
 
 /** Waits for a state, looking often. */
-export async function until(isThere: () => Promise<boolean>, intervalMs = 10): Promise<void> {
+async function until(isThere: () => Promise<boolean>, intervalMs = 10): Promise<void> {
   while (!(await isThere())) await sleep(intervalMs);
 }
 

@@ -38,6 +38,8 @@ export class Applier {
   #position: Lsn;
   /** A piece of a large transaction was applied; its transaction is open on the target. */
   #isOpen = false;
+  /** Resolves when the next group may be sent: the one before was checked, and its COMMIT is on its way. */
+  #turn: Promise<void> = Promise.resolve();
 
   /** @param position as the bookkeeping has it: every group is applied on top of the one before, or not at all. */
   constructor(session: RawSession, ownership: Ownership, position: Lsn) {
@@ -52,33 +54,41 @@ export class Applier {
   }
 
   /**
-   * Applies a group; when it returns, a whole group is durable and a piece is in the open transaction.
+   * Applies a group; when it returns, a whole group is durable and a piece is in the open transaction. May be called again
+   * before it returns: the next group is folded meanwhile and goes out right behind the COMMIT. Should that COMMIT fail
+   * after all, the next group fails with it, since it asks for the position that the COMMIT would have left.
    * @throws MigrationError LostOwnership, ApplyFailed, RowMissingOnTarget; or a transient failure, after which the
    * session is of no more use and the target has nothing of the group.
    */
   async apply(group: Group): Promise<ChangeCounts> {
     const counts = countChanges(group.changes);
-    const records = [
-      ...counts.steps(),
-      ...(group.endLsn === undefined ? [] : [positionStep(this.#ownership, this.#position, group.endLsn)]),
-    ];
+    const changes = fold(group.changes).flatMap(segmentSteps);
+    const sent = this.#turn.then(() => this.#send(group, changes, counts.steps()));
+    this.#turn = sent.then(() => undefined);
+    this.#turn.catch(() => undefined); // there may be no next group to hear of it
+    const { committed } = await sent;
+    await committed;
+    return counts;
+  }
+
+  /** Applies the changes and, once they are checked, sends the COMMIT of a whole group without waiting for its answer. */
+  async #send(group: Group, changes: readonly CheckedStep[], counts: readonly CheckedStep[]): Promise<{ committed: Promise<void> }> {
+    const { endLsn } = group;
+    const records = [...counts, ...(endLsn === undefined ? [] : [positionStep(this.#ownership, this.#position, endLsn)])];
     try {
       // One write, one wait: after an error the server passes the rest over.
-      await this.#run([beginStep(this.#isOpen), ...fold(group.changes).flatMap(segmentSteps), ...records]);
+      await this.#run([beginStep(this.#isOpen), ...changes, ...records]);
     } catch (thrown) {
       if (!isUniqueConflict(thrown)) throw thrown;
       await this.#applyInOrder(group.changes);
       await this.#run(records);
     }
-    this.#isOpen = true;
-    if (group.endLsn !== undefined) await this.#commit(group.endLsn);
-    return counts;
-  }
-
-  async #commit(endLsn: Lsn): Promise<void> {
-    await this.#run([{ step: { sql: "COMMIT" }, table: undefined, rowCount: undefined }]);
-    this.#isOpen = false;
+    this.#isOpen = endLsn === undefined;
+    if (endLsn === undefined) return { committed: Promise.resolve() };
     this.#position = endLsn;
+    const committed = this.#run([{ step: { sql: "COMMIT" }, table: undefined, rowCount: undefined }]);
+    committed.catch(() => undefined);
+    return { committed };
   }
 
   async #applyInOrder(changes: readonly Change[]): Promise<void> {

@@ -12,6 +12,7 @@ import { MessageReader } from "../postgres/wire/message-reader.ts";
 import { BACKEND } from "../postgres/wire/message-types.ts";
 import { parseServerError } from "../postgres/wire/server-error.ts";
 import { POSTGRES_EPOCH_MS } from "./pgoutput.ts";
+import { SocketValve } from "./socket-valve.ts";
 
 /** How often the source is told what is durable, whether or not it asks and however slow the target is. */
 const STATUS_INTERVAL_MS = 1_000;
@@ -41,6 +42,8 @@ export interface StreamOptions {
   readonly sourceVersionNum: number;
   readonly purpose: string;
   readonly clientEncoding: string;
+  /** What the source may hold of transactions before it writes them to its disk; undefined: its own setting. */
+  readonly decodingMemoryMB: number | undefined;
   /** One message of the plugin, and the frame that it came in (see frameLsn and frameSentAtMs). The bytes stay good. */
   readonly onMessage: (message: Buffer, frame: Buffer) => void;
   /** A keep-alive: the source has sent everything before this position. */
@@ -135,6 +138,7 @@ export class ReplicationStream {
   #lastHeardMs = Date.now();
   #failure: unknown;
   #onStarted: () => void = () => undefined;
+  #valve: SocketValve | undefined;
   #isHeld = false;
   #isBehind = false;
   #restTimer: NodeJS.Timeout | undefined;
@@ -190,12 +194,12 @@ export class ReplicationStream {
   /** The target has enough to do: let the source wait. Status messages go on. */
   pause(): void {
     this.#isHeld = true;
-    this.#socket()?.pause();
+    this.#valve?.close();
   }
 
   resume(): void {
     this.#isHeld = false;
-    if (this.#restTimer === undefined) this.#socket()?.resume();
+    if (this.#restTimer === undefined) this.#valve?.open();
   }
 
   /** Whether what arrives was committed a while ago: only then does resting cost no latency. */
@@ -225,6 +229,8 @@ export class ReplicationStream {
     this.#service.subscribe(reader, slot, formatLsn(startLsn)).catch((thrown: unknown) => this.#fail(thrown));
     await Promise.race([started, failed]);
     const socket = this.#socket();
+    this.#valve = socket && new SocketValve(socket);
+    if (this.#isHeld) this.#valve?.close();
     socket?.on("data", (chunk: Buffer) => this.#rest(chunk.length));
     socket?.once("close", () => this.#fail(new ConnectionLost("source")));
     this.#statusTimer = setInterval(() => this.#tick(), STATUS_INTERVAL_MS);
@@ -258,16 +264,15 @@ export class ReplicationStream {
 
   #rest(readBytes: number): void {
     if (!this.#isBehind || readBytes >= SMALL_READ_BYTES || this.#restTimer !== undefined) return;
-    this.#socket()?.pause();
+    this.#valve?.close();
     this.#restTimer = setTimeout(() => {
       this.#restTimer = undefined;
-      if (!this.#isHeld) this.#socket()?.resume();
+      if (!this.#isHeld) this.#valve?.open();
     }, REST_MS);
   }
 
   #tick(): void {
-    const socket = this.#socket();
-    if (this.#isHeld || socket?.isPaused() === true) this.#lastHeardMs = Date.now();
+    if (this.#valve?.isClosed === true) this.#lastHeardMs = Date.now();
     if (Date.now() - this.#lastHeardMs > SILENCE_MS_MAX) this.#fail(new ConnectionLost("source"));
     else this.#sendStatus();
   }
@@ -303,7 +308,7 @@ function startFailure(source: Server, slot: string, thrown: unknown): unknown {
 const asError = (thrown: unknown): Error => (thrown instanceof Error ? thrown : new Error(String(thrown)));
 
 /** Settings of the replication session; values come out as the target's session reads them (pitfalls 11). */
-function sessionOptions({ sourceVersionNum, clientEncoding }: StreamOptions): string {
+function sessionOptions({ sourceVersionNum, clientEncoding, decodingMemoryMB }: StreamOptions): string {
   const settings = [
     "-c DateStyle=ISO,MDY",
     "-c IntervalStyle=postgres",
@@ -319,6 +324,8 @@ function sessionOptions({ sourceVersionNum, clientEncoding }: StreamOptions): st
   ];
   // A session may set wal_sender_timeout for itself since 12 (release notes).
   if (sourceVersionNum >= 120_000) settings.push(`-c wal_sender_timeout=${WAL_SENDER_TIMEOUT}`);
+  // Any session may set it, since 13 (config.sgml).
+  if (decodingMemoryMB !== undefined && sourceVersionNum >= 130_000) settings.push(`-c logical_decoding_work_mem=${decodingMemoryMB}MB`);
   return settings.filter((setting) => sourceVersionNum >= 90_600 || !setting.includes("idle_in_transaction")).join(" ");
 }
 

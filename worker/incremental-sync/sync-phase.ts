@@ -50,6 +50,7 @@ export function startSync(migration: Migration, prepared: Prepared): RunningSync
     clientEncoding: prepared.clientEncoding,
     canBeReplica: prepared.canBeReplica,
     limits: { maxChanges: migration.settings.applyGroupMaxChanges, maxBytes: migration.settings.applyGroupMaxMB * 1024 * 1024 },
+    decodingMemoryMB: migration.settings.decodingMemoryMB,
     tables: async () => {
       await readCountsOnto(migration); // what was applied and then rolled back with its connection was counted too
       return await readSyncTargets(migration, prepared);

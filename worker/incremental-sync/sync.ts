@@ -4,7 +4,7 @@ import { withRetry } from "../postgres/retry.ts";
 import { type Server } from "../postgres/server.ts";
 import { type Ownership } from "../target/ownership.ts";
 import { Applier } from "./apply.ts";
-import { openApplySession, readServerEncoding } from "./apply-session.ts";
+import { decodingMemory, openApplySession, readServerEncoding } from "./apply-session.ts";
 import { type ChangeCounts } from "./counts.ts";
 import { PgoutputDecoder, type StreamEvent } from "./decoder.ts";
 import { type Group, GroupBuilder, type GroupLimits } from "./group.ts";
@@ -36,6 +36,8 @@ export interface SyncOptions {
   /** Whether the target's role may set session_replication_role. */
   readonly canBeReplica: boolean;
   readonly limits: GroupLimits;
+  /** logical_decoding_work_mem of the stream; 0 or left out: what suits the source. */
+  readonly decodingMemoryMB?: number;
   /** The tables of the migration by tableKey. Read anew at each connection, since a table may have been mended. */
   readonly tables: () => Promise<ReadonlyMap<string, SyncTarget>>;
   /** The position in the target's bookkeeping; read anew at each connection. */
@@ -121,6 +123,7 @@ export class IncrementalSync {
     const either = AbortSignal.any([signal, controller.signal]);
     const purpose = `${ownership.taskId.slice(0, 8)} apply`;
     const session = { ...APPLY_SESSION, ...(canBeReplica ? { session_replication_role: "replica" } : {}) };
+    const decodingMemoryMB = await decodingMemory(source, sourceVersionNum, this.#options.decodingMemoryMB);
     const streamEncoding = plugin === "test_decoding" ? await readServerEncoding(source) : clientEncoding;
     const raw = takeOver(await openApplySession(target, { purpose, session, clientEncoding: streamEncoding }), "target", either);
     try {
@@ -142,6 +145,7 @@ export class IncrementalSync {
         sourceVersionNum,
         purpose: `${ownership.taskId.slice(0, 8)} stream`,
         clientEncoding,
+        decodingMemoryMB,
         onMessage: (message, frame) => connection.onMessage(message, frame),
         onKeepAlive: (lsn) => connection.onKeepAlive(lsn),
       });
@@ -201,13 +205,16 @@ interface ConnectionParts {
   readonly onPending: (count: number) => void;
 }
 
-/** One stream and one target session, until either breaks. While one group is applied the next one gathers. */
+/** Groups on their way to the target: while one is applied the next one is folded and follows without a pause. */
+const IN_FLIGHT_MAX = 2;
+
+/** One stream and one target session, until either breaks. While groups are applied the next one gathers. */
 class SyncConnection {
   readonly #parts: ConnectionParts;
   readonly failed: Promise<never>;
   #fail: (thrown: unknown) => void = () => undefined;
   #stream: ReplicationStream | undefined;
-  #isApplying = false;
+  #inFlight = 0;
   #applyingChanges = 0;
   #isBroken = false;
 
@@ -250,31 +257,33 @@ class SyncConnection {
 
   /** @param sentLsn everything before it was sent; nothing is confirmed by it while something is pending (pitfalls, rule 2). */
   onKeepAlive(sentLsn: Lsn): void {
-    if (this.#isApplying || this.#isBroken || !this.#parts.builder.isEmpty) return;
+    if (this.#inFlight > 0 || this.#isBroken || !this.#parts.builder.isEmpty) return;
     this.#stream?.confirm(sentLsn);
     this.#parts.onIdle(sentLsn);
   }
 
+  /** An idle target gets what there is at once; a busy one only full groups, which cost it the least. */
   #pump(): void {
-    if (this.#isApplying) {
-      if (this.#parts.builder.isFull) this.#stream?.pause();
-      return;
-    }
-    const group = this.#parts.builder.take();
+    const { builder, applier } = this.#parts;
+    if (this.#inFlight > 0 && !builder.isFull) return;
+    if (this.#inFlight === IN_FLIGHT_MAX || (applier.isWorn && this.#inFlight > 0)) return this.#stream?.pause();
+    const group = builder.take();
     if (group) void this.#apply(group);
   }
 
   async #apply(group: Group): Promise<void> {
-    this.#isApplying = true;
-    this.#applyingChanges = group.changes.length;
+    const { applier, builder, onDurable, onPending } = this.#parts;
+    this.#inFlight++;
+    this.#applyingChanges += group.changes.length;
     try {
-      const counts = await this.#parts.applier.apply(group);
-      this.#isApplying = false;
-      this.#applyingChanges = 0;
+      const counts = await applier.apply(group);
+      this.#inFlight--;
+      this.#applyingChanges -= group.changes.length;
+      if (this.#isBroken) return;
       if (group.endLsn !== undefined) this.#stream?.confirm(group.endLsn);
-      this.#parts.onPending(this.#parts.builder.pendingChanges);
-      this.#parts.onDurable(group, counts);
-      if (this.#parts.applier.isWorn)
+      onPending(builder.pendingChanges + this.#applyingChanges);
+      onDurable(group, counts);
+      if (applier.isWorn && this.#inFlight === 0)
         throw Object.assign(new Error("the target session has gathered enough statements"), { code: "57P05" });
       this.#stream?.resume();
       this.#pump();
