@@ -378,6 +378,11 @@ const definitions = {
     "Partitions of the source go to one table of the target that has no key to tell their rows apart.",
     "Give the target's table a primary key, or cut it as the source does.",
   ),
+  TruncateNotFollowed: warning(
+    "PG1168",
+    "TRUNCATE is not in the change stream of the source: logical decoding has it since PostgreSQL 11.",
+    "Use DELETE instead of TRUNCATE on the migrated tables until the cutover, whose comparison refuses a table that was truncated.",
+  ),
 
   // The run: PG12xx
   SlotLost: error(
@@ -459,6 +464,12 @@ const definitions = {
     "PG1218",
     "The slot of the migration holds back much WAL on the source.",
     "Watch the free space of the source's disk; mend what slows the target, or cancel the task, which drops the slot.",
+  ),
+  TextNotConvertible: error(
+    "PG1228",
+    "operator",
+    "A text of the source cannot be stored in the target's encoding.",
+    "Mend the text on the source, or use a target database of the source's encoding; then start a new migration.",
   ),
   Unexpected: error(
     "PG1299",

@@ -8,6 +8,7 @@ import { planLoad } from "../../worker/full-load/plan.ts";
 import { IncrementalSync } from "../../worker/incremental-sync/sync.ts";
 import { type SyncTarget } from "../../worker/incremental-sync/sync-table.ts";
 import { connect, versionNum, withConnection } from "../../worker/postgres/connect.ts";
+import { commonEncoding, readEncoding } from "../../worker/postgres/encoding.ts";
 import { quoteTable } from "../../worker/postgres/quote.ts";
 import { readTables, type TableDefinition } from "../../worker/source/catalog.ts";
 import { readPartitionConditions } from "../../worker/source/partition-conditions.ts";
@@ -63,12 +64,11 @@ export async function startEngine(pair: Pair, options: EngineOptions): Promise<E
   await quietIdentities(pair.target);
   const target = await connect(pair.target.server, { purpose: "test" });
   await takeOver(target, 1, { taskId, sourceDatabase: pair.source.name, slot, publication: "p", plugin });
-  const { sourceVersionNum, found, encoding } = await withConnection(pair.source.server, { purpose: "test" }, async (client) => {
+  const { sourceVersionNum, found, sourceEncoding } = await withConnection(pair.source.server, { purpose: "test" }, async (client) => {
     const version = await versionNum(client);
-    const { rows } = await client.query<{ encoding: string }>("SELECT current_setting('server_encoding') AS encoding");
-    return { sourceVersionNum: version, found: await readTables(client, version), encoding: rows[0]?.encoding };
+    return { sourceVersionNum: version, found: await readTables(client, version), sourceEncoding: await readEncoding(client) };
   });
-  const clientEncoding = encoding === "SQL_ASCII" ? "SQL_ASCII" : "UTF8";
+  const clientEncoding = commonEncoding(sourceEncoding, await readEncoding(target));
   const source = found.filter(({ name }) => options.leaveOut?.includes(name) !== true).map(asFull);
   for (const table of found)
     if (table.identity.kind === "nothing") await pair.source.query(`ALTER TABLE ${quoteTable(table)} REPLICA IDENTITY FULL`);
@@ -137,6 +137,7 @@ export async function startEngine(pair: Pair, options: EngineOptions): Promise<E
             targetColumns: now(table.target),
             partitionCondition: conditions.get(table.definition.oid),
             ignoredColumns: new Set(table.definition.columns.filter(({ isGenerated }) => isGenerated).map(({ name }) => name)),
+            sourceTypeNames: table.definition.columns.map(({ typeName }) => typeName),
             snapshotLsn: later.includes(table.name) ? laterLsn : snapshot.lsn,
           },
         ]),

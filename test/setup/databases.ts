@@ -18,13 +18,14 @@ export interface TestDatabase {
 
 const clientFor = (port: number, database: string): pg.Client => new pg.Client({ host: "127.0.0.1", port, user: "postgres", database });
 
-/** Makes an empty database on the server at the port. */
-export async function createDatabase(side: Side, port: number): Promise<TestDatabase> {
+/** Makes an empty database on the server at the port; of another encoding than the server's own if one is given. */
+export async function createDatabase(side: Side, port: number, encoding?: string): Promise<TestDatabase> {
   const name = `t_${randomBytes(6).toString("hex")}`;
   const admin = clientFor(port, "postgres");
   admin.on("error", () => undefined); // a server that a test stops
   await admin.connect();
-  await admin.query(`CREATE DATABASE ${name} TEMPLATE template0`);
+  const locale = encoding === undefined ? "" : ` ENCODING '${encoding}' LC_COLLATE 'C' LC_CTYPE 'C'`;
+  await admin.query(`CREATE DATABASE ${name} TEMPLATE template0${locale}`);
   const client = clientFor(port, name);
   client.on("error", () => undefined);
   await client.connect();

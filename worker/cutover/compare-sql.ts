@@ -17,12 +17,17 @@ export interface CompareQuery {
   readonly columns: readonly ComparedColumn[];
   /** One side writes floats as before PostgreSQL 12, the other as since. */
   readonly floatTextDiffers: boolean;
+  /** The sides have different encodings: texts are compared by their bytes in UTF-8. */
+  readonly encodingDiffers?: boolean;
+  /** One side counts bytes where the other counts characters, so that values of char(n) have other blanks at their end. */
+  readonly blanksDiffer?: boolean;
 }
 
 const BYTEA = 17;
 const CHAR = 18;
 const XML = 142;
-const TEXTS = new Set([25, 1042, 1043]);
+const BPCHAR = 1042;
+const TEXTS = new Set([25, BPCHAR, 1043]);
 const FLOATS: Readonly<Record<number, string>> = { 700: "float4send", 701: "float8send" };
 const FLOAT8 = 701;
 
@@ -46,6 +51,9 @@ const FLOAT_PARTS: Readonly<Record<number, string>> = {
   1027: "array_send",
 };
 
+/** How the two sides write the same value otherwise. */
+type ValueDifferences = Pick<CompareQuery, "floatTextDiffers" | "encodingDiffers" | "blanksDiffer">;
+
 /** Values longer than this are hashed by themselves, so that a row's text stays below the limit of one gigabyte. */
 const LONG_VALUE_BYTES = 1_000_000;
 
@@ -59,17 +67,19 @@ export const countSql = ({ table, isPartitioned }: CompareQuery): string =>
  * 100 to 200 MB, and the server may take parallel workers for it.
  */
 export function checksumSql(query: CompareQuery): string {
-  const { table, isPartitioned, columns, floatTextDiffers } = query;
-  const values = columns.map((column) => valueSql(column, floatTextDiffers)).join(", ");
+  const { table, isPartitioned, columns, encodingDiffers = false } = query;
+  const values = columns.map((column) => valueSql(column, query)).join(", ");
+  const row = encodingDiffers ? `convert_to(ROW(${values})::text, 'UTF8')` : `ROW(${values})::text`;
   return `SELECT count(*)::text AS rows,
-       coalesce(sum(('x' || substr(md5(ROW(${values})::text), 1, 16))::bit(64)::bigint::numeric), 0)::text AS checksum
+       coalesce(sum(('x' || substr(md5(${row}), 1, 16))::bit(64)::bigint::numeric), 0)::text AS checksum
   FROM ${isPartitioned ? "" : "ONLY "}${quoteTable(table)}`;
 }
 
 /** One column's value as a text that is the same on both sides, whatever their versions; NULL stays NULL. */
-export function valueSql(column: ComparedColumn, floatTextDiffers: boolean): string {
+export function valueSql(column: ComparedColumn, differences: ValueDifferences): string {
+  const { floatTextDiffers, encodingDiffers = false, blanksDiffer = false } = differences;
   const type = column.targetTypeOid;
-  const value = operandSql(column);
+  const value = type === BPCHAR && blanksDiffer ? `rtrim(${operandSql(column)}::text)` : operandSql(column);
   if (type === BYTEA) return `md5(${value})`;
   // The text of "char" values beyond ASCII changed in PostgreSQL 16.
   if (type === CHAR) return `charsend(${value})`;
@@ -77,6 +87,8 @@ export function valueSql(column: ComparedColumn, floatTextDiffers: boolean): str
   if (type === XML) return `textin(xml_out(${value}))`;
   if (floatTextDiffers && FLOATS[type] !== undefined) return floatSql(value, FLOATS[type]);
   if (floatTextDiffers && FLOAT_PARTS[type] !== undefined) return `${FLOAT_PARTS[type]}(${value})`;
+  if (TEXTS.has(type) && encodingDiffers)
+    return `CASE WHEN length(${value}) > ${LONG_VALUE_BYTES} THEN md5(convert_to(${value}::text, 'UTF8')) ELSE ${value}::text END`;
   if (TEXTS.has(type)) return `CASE WHEN octet_length(${value}) > ${LONG_VALUE_BYTES} THEN md5(${value}::text) ELSE ${value}::text END`;
   return `${value}::text`;
 }

@@ -4,6 +4,7 @@ import { MigrationError } from "../../contracts/errors.ts";
 import { type Comparison } from "../../contracts/reports.ts";
 import { displayName, tableKey, type TableName } from "../../contracts/tables.ts";
 import { connect, versionNum, withConnection } from "../postgres/connect.ts";
+import { readEncoding, SQL_ASCII } from "../postgres/encoding.ts";
 import { withRetry } from "../postgres/retry.ts";
 import { type Server } from "../postgres/server.ts";
 import { abortable, closeSession, openSession, type Session } from "../schema/abortable.ts";
@@ -81,6 +82,7 @@ export async function compareTables<T extends ComparedTable>(options: CompareOpt
 
 interface SideFacts {
   readonly versionNum: number;
+  readonly encoding: string;
   readonly shapes: ReadonlyMap<string, TableShape>;
 }
 
@@ -89,7 +91,7 @@ const readSide = (server: Server, tables: readonly TableName[], signal: AbortSig
     () =>
       withConnection(server, { purpose: "compare" }, async (client) => {
         const version = await versionNum(client);
-        return { versionNum: version, shapes: await readShapes(client, version, tables) };
+        return { versionNum: version, encoding: await readEncoding(client), shapes: await readShapes(client, version, tables) };
       }),
     { signal },
   );
@@ -118,8 +120,7 @@ interface Sessions {
 }
 
 async function compareGroup(group: Group<ComparedTable>, { sources, targets, mode }: Facts, sessions: Sessions): Promise<Comparison> {
-  const floatTextDiffers = sources.versionNum >= SHORTEST_FLOATS_SINCE !== targets.versionNum >= SHORTEST_FLOATS_SINCE;
-  const queries = group.tables.map((table) => queriesOf(table, sources, targets, floatTextDiffers));
+  const queries = group.tables.map((table) => queriesOf(table, sources, targets));
   const sqlOf = mode === "checksum" ? checksumSql : countSql;
   const sourceStatements = queries.map((query) => sqlOf(query.source));
   const targetStatements = queries.slice(0, 1).map((query) => sqlOf(query.target));
@@ -177,11 +178,23 @@ async function sumOf(client: pg.ClientBase, sql: string): Promise<Sum> {
   return { rows: BigInt(row.rows), checksum: row.checksum === null ? null : BigInt(row.checksum) };
 }
 
+/** Where a side knows no encoding, its bytes are compared as they are. */
+function differencesOf(
+  sources: SideFacts,
+  targets: SideFacts,
+): Pick<CompareQuery, "floatTextDiffers" | "encodingDiffers" | "blanksDiffer"> {
+  const isOneWithout = sources.encoding !== targets.encoding && [sources.encoding, targets.encoding].includes(SQL_ASCII);
+  return {
+    floatTextDiffers: sources.versionNum >= SHORTEST_FLOATS_SINCE !== targets.versionNum >= SHORTEST_FLOATS_SINCE,
+    encodingDiffers: sources.encoding !== targets.encoding && !isOneWithout,
+    blanksDiffer: isOneWithout,
+  };
+}
+
 function queriesOf(
   table: ComparedTable,
   sources: SideFacts,
   targets: SideFacts,
-  floatTextDiffers: boolean,
 ): { readonly source: CompareQuery; readonly target: CompareQuery } {
   const ours = sources.shapes.get(tableKey(table));
   const theirs = targets.shapes.get(tableKey(table.target));
@@ -197,9 +210,10 @@ function queriesOf(
     const types = { name, targetTypeOid: there.typeOid };
     return { source: { ...types, typeOid: sameKind(here.typeOid, there.typeOid) }, target: { ...types, typeOid: there.typeOid } };
   });
+  const differences = differencesOf(sources, targets);
   return {
-    source: { table, isPartitioned: ours.isPartitioned, columns: columns.map((column) => column.source), floatTextDiffers },
-    target: { table: table.target, isPartitioned: theirs.isPartitioned, columns: columns.map((column) => column.target), floatTextDiffers },
+    source: { table, isPartitioned: ours.isPartitioned, columns: columns.map((column) => column.source), ...differences },
+    target: { table: table.target, isPartitioned: theirs.isPartitioned, columns: columns.map((column) => column.target), ...differences },
   };
 }
 

@@ -3,6 +3,7 @@ import { MigrationError } from "../../contracts/errors.ts";
 import { type Settings } from "../../contracts/settings.ts";
 import { displayName, tableKey } from "../../contracts/tables.ts";
 import { withConnection } from "../postgres/connect.ts";
+import { isEncodingFailure, textNotConvertible } from "../postgres/encoding.ts";
 import { failureCode } from "../postgres/failures.ts";
 import { withRetry } from "../postgres/retry.ts";
 import { readLedger, tableLoads, type TableLoad } from "./ledger.ts";
@@ -192,6 +193,7 @@ function figures({ rows, bytes, partsDone, parts, underWay }: Running): LoadProg
 function loadError({ plan: { table }, range }: PartWork, thrown: unknown): unknown {
   if (thrown instanceof MigrationError) return thrown;
   const sqlState = failureCode(thrown);
+  if (isEncodingFailure(sqlState)) return textNotConvertible(table, thrown);
   return new MigrationError("LoadFailed", {
     table: displayName(table),
     detail: `${displayName(table)}, ${sayRange(range)}: ${thrown instanceof Error ? thrown.message : String(thrown)}.`,

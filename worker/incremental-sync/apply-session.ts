@@ -1,5 +1,6 @@
 import type pg from "pg";
 import { connect, type ConnectOptions, withConnection } from "../postgres/connect.ts";
+import { readEncoding } from "../postgres/encoding.ts";
 import { type Server } from "../postgres/server.ts";
 
 /**
@@ -22,11 +23,7 @@ export async function openApplySession(target: Server, options: ConnectOptions):
 }
 
 /** What test_decoding writes in: the walsender converts pgoutput's texts to the client's encoding, but not a plugin's own text. */
-export const readServerEncoding = (source: Server): Promise<string> =>
-  withConnection(source, { purpose: "encoding" }, async (client) => {
-    const { rows } = await client.query<{ encoding: string }>("SELECT current_setting('server_encoding') AS encoding");
-    return rows[0]?.encoding ?? "UTF8";
-  });
+export const readServerEncoding = (source: Server): Promise<string> => withConnection(source, { purpose: "encoding" }, readEncoding);
 
 /** logical_decoding_work_mem came with it. */
 const DECODING_MEMORY_SINCE = 130_000;

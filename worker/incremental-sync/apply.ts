@@ -1,6 +1,7 @@
 import { MigrationError } from "../../contracts/errors.ts";
 import { formatLsn, type Lsn } from "../../contracts/lsn.ts";
 import { displayName } from "../../contracts/tables.ts";
+import { isEncodingFailure, textNotConvertible } from "../postgres/encoding.ts";
 import { isTransient } from "../postgres/failures.ts";
 import { quoteLiteral } from "../postgres/quote.ts";
 import { type RawSession } from "../postgres/raw-session.ts";
@@ -13,6 +14,7 @@ import { fold, type Segment } from "./fold.ts";
 import { type Group } from "./group.ts";
 import { statementFor } from "./in-order.ts";
 import { type CheckedStep, netSteps, statementStep } from "./net-steps.ts";
+import { type SyncTable } from "./sync-table.ts";
 
 /** Statements of one pipeline when changes are applied one by one: bounds the answers held in memory. */
 const IN_ORDER_CHUNK = 1_000;
@@ -141,8 +143,7 @@ const isUniqueConflict = (thrown: unknown): boolean =>
   thrown instanceof MigrationError && (thrown.detail.sqlState === UNIQUE_VIOLATION || thrown.detail.sqlState === EXCLUSION_VIOLATION);
 
 function requireSuccess(result: StepResult, { rowCount, table, step }: CheckedStep): void {
-  if (result.error)
-    throw stepFailure(result.error, table === undefined ? undefined : displayName(table.definition), "sql" in step ? step.sql : "");
+  if (result.error) throw stepFailure(result.error, table, "sql" in step ? step.sql : "");
   if (rowCount === undefined || result.rowCount === rowCount) return;
   throw new MigrationError("RowMissingOnTarget", {
     ...(table === undefined ? {} : { table: displayName(table.definition) }),
@@ -150,9 +151,11 @@ function requireSuccess(result: StepResult, { rowCount, table, step }: CheckedSt
   });
 }
 
-function stepFailure(failure: ServerError, table: string | undefined, sql: string): unknown {
+function stepFailure(failure: ServerError, syncTable: SyncTable | undefined, sql: string): unknown {
   if (failure.code === DIVISION_BY_ZERO && sql.includes("pgdms.migration")) return new PositionMoved(failure);
   if (isTransient(failure)) return failure;
+  if (syncTable !== undefined && isEncodingFailure(failure.code)) return textNotConvertible(syncTable.definition, failure);
+  const table = syncTable && displayName(syncTable.definition);
   const enumType = failure.code === INVALID_TEXT ? UNKNOWN_LABEL.exec(failure.message)?.[1] : undefined;
   if (enumType !== undefined) return labelMissing(enumType, table, failure);
   return new MigrationError("ApplyFailed", {

@@ -18,13 +18,18 @@ const NOTHING: StreamEvent = { kind: "nothing" };
 /** Turns the messages of one stream of pgoutput into events. One for each connection: relations are told anew on each. */
 export class PgoutputDecoder {
   readonly #targets: ReadonlyMap<string, SyncTarget>;
+  readonly #typeName: (oid: number) => string | undefined;
   readonly #tables = new Map<number, SyncTable | undefined>();
   #tableCount = 0;
   #commitLsn = 0n as Lsn;
 
-  /** @param targets the tables of the migration by tableKey; changes of other tables are left out. */
-  constructor(targets: ReadonlyMap<string, SyncTarget>) {
+  /**
+   * @param targets the tables of the migration by tableKey; changes of other tables are left out.
+   * @param typeName names of the users' types, see SourceTypes.
+   */
+  constructor(targets: ReadonlyMap<string, SyncTarget>, typeName: (oid: number) => string | undefined = () => undefined) {
     this.#targets = targets;
+    this.#typeName = typeName;
   }
 
   /**
@@ -56,7 +61,15 @@ export class PgoutputDecoder {
 
   #learn(relation: Relation): void {
     const target = this.#targets.get(tableKey(relation));
-    this.#tables.set(relation.id, target && toSyncTable(relation, target, this.#tableCount++));
+    this.#tables.set(relation.id, target && toSyncTable(this.#withTypeNames(relation), target, this.#tableCount++));
+  }
+
+  #withTypeNames(relation: Relation): Relation {
+    const columns = relation.columns.map((column) => {
+      const typeName = this.#typeName(column.typeOid);
+      return typeName === undefined ? column : { ...column, typeName };
+    });
+    return { ...relation, columns };
   }
 
   /** The table of a change, or undefined when it is none of ours or the change is in the loaded rows already. */

@@ -8,6 +8,8 @@ interface RelationColumn {
   readonly typeOid: number;
   /** pg_attribute.atttypmod: length, precision and the like; -1 without. Only pgoutput tells it. */
   readonly typeModifier?: number;
+  /** The type's name without a modifier, where that is known instead: from test_decoding, and of the users' own types. */
+  readonly typeName?: string;
 }
 
 export interface Relation {

@@ -55,7 +55,7 @@ export interface StreamOptions {
  * error just before or just after (a walsender that is terminated while it starts) would end the process. Here the client
  * has a listener all its life; what ends the stream is told by the service's own events.
  */
-function createService(config: ClientConfig): LogicalReplicationService {
+function createService(config: ClientConfig, preamble: readonly string[]): LogicalReplicationService {
   const options = { acknowledge: { auto: false, timeoutSeconds: 0 }, flowControl: { enabled: false } };
   const service = new LogicalReplicationService(config, options);
   const inside = service as unknown as ServiceInside;
@@ -66,6 +66,7 @@ function createService(config: ClientConfig): LogicalReplicationService {
     client.removeAllListeners = () => client;
     inside._client = client;
     await client.connect();
+    for (const sql of preamble) await client.query(sql);
     inside._connection = client.connection;
     return [client, client.connection];
   };
@@ -156,7 +157,7 @@ export class ReplicationStream {
    */
   static async open(source: Server, options: StreamOptions): Promise<ReplicationStream> {
     const config = await clientConfig(source, options.purpose);
-    const service = createService({ ...config, options: sessionOptions(options) });
+    const service = createService({ ...config, options: sessionOptions(options) }, preamble(options));
     const stream = new ReplicationStream(service, options);
     try {
       await stream.#start();
@@ -308,7 +309,7 @@ function startFailure(source: Server, slot: string, thrown: unknown): unknown {
 const asError = (thrown: unknown): Error => (thrown instanceof Error ? thrown : new Error(String(thrown)));
 
 /** Settings of the replication session; values come out as the target's session reads them (pitfalls 11). */
-function sessionOptions({ sourceVersionNum, clientEncoding, decodingMemoryMB }: StreamOptions): string {
+function sessionOptions({ sourceVersionNum, decodingMemoryMB }: StreamOptions): string {
   const settings = [
     "-c DateStyle=ISO,MDY",
     "-c IntervalStyle=postgres",
@@ -320,7 +321,6 @@ function sessionOptions({ sourceVersionNum, clientEncoding, decodingMemoryMB }: 
     "-c quote_all_identifiers=off",
     "-c statement_timeout=0",
     "-c idle_in_transaction_session_timeout=0",
-    `-c client_encoding=${clientEncoding}`,
   ];
   // A session may set wal_sender_timeout for itself since 12 (release notes).
   if (sourceVersionNum >= 120_000) settings.push(`-c wal_sender_timeout=${WAL_SENDER_TIMEOUT}`);
@@ -328,6 +328,13 @@ function sessionOptions({ sourceVersionNum, clientEncoding, decodingMemoryMB }: 
   if (decodingMemoryMB !== undefined && sourceVersionNum >= 130_000) settings.push(`-c logical_decoding_work_mem=${decodingMemoryMB}MB`);
   return settings.filter((setting) => sourceVersionNum >= 90_600 || !setting.includes("idle_in_transaction")).join(" ");
 }
+
+/**
+ * `pg` asks for UTF8 in the start-up packet itself, which comes after its options and so has the last word; a walsender takes
+ * SET since 10. The text of test_decoding is never converted.
+ */
+const preamble = ({ plugin, clientEncoding }: StreamOptions): string[] =>
+  plugin === "pgoutput" && clientEncoding !== "UTF8" ? [`SET client_encoding = ${quoteLiteral(clientEncoding)}`] : [];
 
 function pluginOptions({ plugin, publications, sourceVersionNum }: StreamOptions): string {
   if (plugin === "test_decoding") return `("include-xids" '1', "include-timestamp" '1', "skip-empty-xacts" '0')`;

@@ -149,6 +149,7 @@ async function readSyncTargets(
           targetColumns,
           sourceColumns,
           ignoredColumns: new Set(definition.columns.filter(({ isGenerated }) => isGenerated).map((column) => column.name)),
+          sourceTypeNames: definition.columns.map(({ typeName }) => typeName),
           keyColumns,
           snapshotLsn: snapshots.get(tableKey(table)) ?? LSN_ZERO,
           isInsertOnly,

@@ -1,4 +1,6 @@
 import { laterLsn, type Lsn } from "../../contracts/lsn.ts";
+import { asciiSql } from "../postgres/ascii-sql.ts";
+import { SQL_ASCII } from "../postgres/encoding.ts";
 import { takeOver } from "../postgres/raw-session.ts";
 import { withRetry } from "../postgres/retry.ts";
 import { type Server } from "../postgres/server.ts";
@@ -9,6 +11,8 @@ import { type ChangeCounts } from "./counts.ts";
 import { PgoutputDecoder, type StreamEvent } from "./decoder.ts";
 import { type Group, GroupBuilder, type GroupLimits } from "./group.ts";
 import { frameLsn, frameSentAtMs, ReplicationStream } from "./replication-stream.ts";
+import { sourceNameReader } from "./source-names.ts";
+import { SourceTypes } from "./source-types.ts";
 import { type SyncTarget } from "./sync-table.ts";
 import { type LearnedCommits, TestDecodingDecoder } from "./text-decoder.ts";
 
@@ -56,6 +60,7 @@ export class IncrementalSync {
   readonly #options: SyncOptions;
   readonly #waiting: { readonly lsn: Lsn; readonly resolve: () => void }[] = [];
   readonly #learned: LearnedCommits = new Map();
+  readonly #missedTypes = new Set<number>();
   #position = 0n as Lsn;
   #pendingChanges = 0;
   #lastCommitMs = 0;
@@ -124,15 +129,18 @@ export class IncrementalSync {
     const purpose = `${ownership.taskId.slice(0, 8)} apply`;
     const session = { ...APPLY_SESSION, ...(canBeReplica ? { session_replication_role: "replica" } : {}) };
     const decodingMemoryMB = await decodingMemory(source, sourceVersionNum, this.#options.decodingMemoryMB);
-    const streamEncoding = plugin === "test_decoding" ? await readServerEncoding(source) : clientEncoding;
+    const sourceEncoding = plugin === "test_decoding" ? await readServerEncoding(source) : clientEncoding;
+    // Bytes of no known encoding must pass unconverted, whichever side has them.
+    const streamEncoding = clientEncoding === SQL_ASCII ? SQL_ASCII : sourceEncoding;
     const raw = takeOver(await openApplySession(target, { purpose, session, clientEncoding: streamEncoding }), "target", either);
+    if (streamEncoding !== clientEncoding) raw.sqlText = asciiSql;
     try {
       const startLsn = await this.#options.position();
       this.#advance(startLsn);
       const connection = new SyncConnection({
         applier: new Applier(raw, ownership, startLsn),
         builder: new GroupBuilder(limits),
-        decode: this.#decoder(await this.#options.tables()),
+        decode: await this.#decoder(await this.#options.tables(), sourceEncoding),
         onDurable: (group, counts) => this.#onDurable(group, counts),
         onIdle: (lsn) => this.#advance(lsn),
         onPending: (count) => (this.#pendingChanges = count),
@@ -163,12 +171,14 @@ export class IncrementalSync {
   }
 
   /** Reads messages of the plugin; made for one connection. */
-  #decoder(targets: ReadonlyMap<string, SyncTarget>): Decode {
+  async #decoder(targets: ReadonlyMap<string, SyncTarget>, encoding: string): Promise<Decode> {
     if (this.#options.plugin === "pgoutput") {
-      const decoder = new PgoutputDecoder(targets);
+      const types = await SourceTypes.read(this.#options.source, this.#missedTypes);
+      const decoder = new PgoutputDecoder(targets, (oid) => types.name(oid));
       return (message) => decoder.decode(message);
     }
-    const decoder = new TestDecodingDecoder(targets, this.#learned);
+    const readName = await sourceNameReader(this.#options.source, encoding, targets.values());
+    const decoder = new TestDecodingDecoder(targets, { learned: this.#learned, readName, encoding });
     return (message, frame) => decoder.decode(message, frameLsn(frame));
   }
 

@@ -7,8 +7,20 @@
 /** A value as text; null for NULL, undefined for a TOASTed value that was not sent. */
 export type TextValue = Buffer | null | undefined;
 
-/** Columns by name. Of old rows, NULLs are not sent: what is missing is NULL or not of the key. */
-export type TextRow = ReadonlyMap<string, TextValue>;
+/**
+ * Columns in the order of the table: name, type (as format_type writes it, without a modifier), value. Of old rows, NULLs are
+ * not sent: what is missing is NULL or not of the key.
+ */
+export interface TextRow {
+  readonly names: readonly string[];
+  readonly types: readonly string[];
+  readonly values: readonly TextValue[];
+}
+
+/** Reads a name, given its bytes as a latin1 string. The plugin writes names in the source's own encoding. */
+export type NameReader = (bytes: string) => string;
+
+const readUtf8: NameReader = (bytes) => Buffer.from(bytes, "latin1").toString("utf8");
 
 export interface TextTable {
   readonly schema: string;
@@ -35,8 +47,8 @@ const SPACE = 0x20;
 const COMMA = 0x2c;
 
 /** @throws RangeError when the text does not follow the plugin's format. */
-export function parseTestDecoding(message: Buffer): TextMessage {
-  const scan = new Scanner(message);
+export function parseTestDecoding(message: Buffer, readName: NameReader = readUtf8): TextMessage {
+  const scan = new Scanner(message, readName);
   if (scan.skip("BEGIN ")) return { kind: "begin", xid: Number(scan.rest()) };
   if (scan.skip("COMMIT ")) return parseCommit(scan);
   if (scan.skip("table ")) return parseChange(scan);
@@ -73,10 +85,12 @@ function parseUpdate(scan: Scanner, table: TextTable): TextMessage {
 
 class Scanner {
   readonly #bytes: Buffer;
+  readonly #readName: NameReader;
   #at = 0;
 
-  constructor(bytes: Buffer) {
+  constructor(bytes: Buffer, readName: NameReader) {
     this.#bytes = bytes;
+    this.#readName = readName;
   }
 
   /** Steps over the words if they are next. */
@@ -107,15 +121,15 @@ class Scanner {
 
   /** Columns up to the end of the message, or up to the words, which are stepped over. */
   row(end?: string): TextRow {
-    const row = new Map<string, TextValue>();
+    const row = { names: [] as string[], types: [] as string[], values: [] as TextValue[] };
     if (this.skip(" (no-tuple-data)")) return row;
     while (this.#at < this.#bytes.length) {
       if (end !== undefined && this.skip(end)) return row;
       this.expect(" ");
-      const name = this.#identifier();
-      this.#type();
+      row.names.push(this.#identifier());
+      row.types.push(this.#type());
       this.expect(":");
-      row.set(name, this.#value());
+      row.values.push(this.#value());
     }
     if (end !== undefined) throw this.unexpected(end);
     return row;
@@ -124,12 +138,18 @@ class Scanner {
   /** An identifier as quote_identifier writes it. */
   #identifier(): string {
     if (this.#bytes[this.#at] !== QUOTE) return this.#plainIdentifier();
-    const start = ++this.#at;
+    const start = this.#at + 1;
+    this.#stepOverQuoted();
+    return this.#readName(this.#bytes.toString("latin1", start, this.#at - 1).replaceAll('""', '"'));
+  }
+
+  #stepOverQuoted(): void {
+    this.#at++;
     for (;;) {
       const end = this.#bytes.indexOf(QUOTE, this.#at);
       if (end < 0) throw this.unexpected("the end of a quoted name");
       this.#at = end + 1;
-      if (this.#bytes[this.#at] !== QUOTE) return this.#bytes.toString("utf8", start, end).replaceAll('""', '"');
+      if (this.#bytes[this.#at] !== QUOTE) return;
       this.#at++;
     }
   }
@@ -138,21 +158,23 @@ class Scanner {
     const start = this.#at;
     while (this.#at < this.#bytes.length && !isEndOfIdentifier(this.#bytes[this.#at] as number)) this.#at++;
     if (this.#at === start) throw this.unexpected("a name");
-    return this.#bytes.toString("utf8", start, this.#at);
+    return this.#readName(this.#bytes.toString("latin1", start, this.#at));
   }
 
   /** `[type]`: the type may have brackets itself (arrays) and quoted names with anything in them. */
-  #type(): void {
+  #type(): string {
     this.expect("[");
+    const start = this.#at;
     for (let depth = 1; depth > 0; this.#at++) {
       const byte = this.#bytes[this.#at];
       if (byte === undefined) throw this.unexpected("the end of a type");
       if (byte === QUOTE) {
-        this.#identifier();
+        this.#stepOverQuoted();
         this.#at--;
       } else if (byte === OPEN) depth++;
       else if (byte === CLOSE) depth--;
     }
+    return this.#readName(this.#bytes.toString("latin1", start, this.#at - 1));
   }
 
   #value(): TextValue {

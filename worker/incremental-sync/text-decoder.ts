@@ -2,8 +2,10 @@ import { MigrationError } from "../../contracts/errors.ts";
 import { type Lsn } from "../../contracts/lsn.ts";
 import { displayName, tableKey } from "../../contracts/tables.ts";
 import { type StreamEvent } from "./decoder.ts";
-import { type SyncTable, type SyncTarget, toSyncTable } from "./sync-table.ts";
-import { parseTestDecoding, type TextRow, type TextTable, type TextValue } from "./test-decoding.ts";
+import { type Column } from "../source/catalog.ts";
+import { modifierCheck } from "./modifier-check.ts";
+import { identityChanged, modifierChanged, type SyncTable, type SyncTarget, toSyncTable } from "./sync-table.ts";
+import { type NameReader, parseTestDecoding, type TextMessage, type TextRow, type TextTable, type TextValue } from "./test-decoding.ts";
 import { truncationOf } from "./truncation.ts";
 import { NULL_KIND, TEXT_KIND, type Tuple, UNCHANGED_KIND } from "./tuple.ts";
 
@@ -25,18 +27,43 @@ export type LearnedCommits = Map<number, Lsn>;
 
 const NOTHING: StreamEvent = { kind: "nothing" };
 
+interface TextDecoderOptions {
+  readonly learned: LearnedCommits;
+  readonly readName: NameReader;
+  /** Of the source, in which the values are. */
+  readonly encoding: string;
+}
+
+type RowMessage = Extract<TextMessage, { kind: "insert" | "update" | "delete" }>;
+type TruncateMessage = Extract<TextMessage, { kind: "truncate" }>;
+
+/** A table with one set of columns, as rows of the stream name them. */
+interface Shape {
+  readonly table: SyncTable;
+  /** Types of the columns, as far as the stream has named them. */
+  readonly types: ReadonlyMap<string, string>;
+  /** For each column of the table, its place in the text of a new row. */
+  readonly places: readonly number[];
+  /** Columns whose values may show that their precision or length is another now: the text names types without it. */
+  readonly limits: readonly { readonly column: Column; readonly place: number; readonly fits: (value: Buffer) => boolean }[];
+}
+
 /** Turns the messages of one stream of test_decoding into events, with rows in the form of pgoutput. */
 export class TestDecodingDecoder {
   readonly #targets: ReadonlyMap<string, SyncTarget>;
-  readonly #learned: LearnedCommits;
-  readonly #shapes = new Map<string, SyncTable>();
+  readonly #options: TextDecoderOptions;
+  readonly #shapes = new Map<SyncTarget, Map<string, Shape>>();
+  /** What the stream showed last of a table. */
+  readonly #latest = new Map<SyncTarget, Shape>();
+  /** One for each set of columns, whatever shape it was seen in: changes of one row are folded by it. */
+  readonly #tables = new Map<string, SyncTable>();
   #xid = 0;
   /** The latest snapshot position of a table that this transaction changed, unless its commit was known. */
   #doubtfulUpTo = 0n as Lsn;
 
-  constructor(targets: ReadonlyMap<string, SyncTarget>, learned: LearnedCommits) {
+  constructor(targets: ReadonlyMap<string, SyncTarget>, options: TextDecoderOptions) {
     this.#targets = targets;
-    this.#learned = learned;
+    this.#options = options;
   }
 
   /**
@@ -44,7 +71,7 @@ export class TestDecodingDecoder {
    * @throws MigrationError SourceTableChanged, CommitLearned.
    */
   decode(bytes: Buffer, lsn: Lsn): StreamEvent {
-    const message = parseTestDecoding(bytes);
+    const message = parseTestDecoding(bytes, this.#options.readName);
     switch (message.kind) {
       case "begin":
         this.#xid = message.xid;
@@ -66,10 +93,10 @@ export class TestDecodingDecoder {
   #commit(xid: number, endLsn: Lsn, committedAtMs: number): StreamEvent {
     // The record's start is not told; its end is past the snapshot's position exactly when its start is at or past it.
     if (this.#doubtfulUpTo >= endLsn) {
-      this.#learned.set(xid, endLsn);
+      this.#options.learned.set(xid, endLsn);
       throw new CommitLearned(xid);
     }
-    this.#learned.delete(xid);
+    this.#options.learned.delete(xid);
     return { kind: "commit", endLsn, committedAtMs };
   }
 
@@ -77,75 +104,136 @@ export class TestDecodingDecoder {
   #target(table: TextTable): SyncTarget | undefined {
     const target = this.#targets.get(tableKey(table));
     if (!target) return undefined;
-    const committed = this.#learned.get(this.#xid);
+    const committed = this.#options.learned.get(this.#xid);
     if (committed !== undefined) return committed > target.snapshotLsn ? target : undefined;
     if (target.snapshotLsn > this.#doubtfulUpTo) this.#doubtfulUpTo = target.snapshotLsn;
     return target;
   }
 
-  #rowChange(message: Extract<ReturnType<typeof parseTestDecoding>, { kind: "insert" | "update" | "delete" }>): StreamEvent {
+  #rowChange(message: RowMessage): StreamEvent {
     const target = this.#target(message.table);
     if (!target) return NOTHING;
     if (message.kind === "insert") {
-      const table = this.#shape(target, message.row);
-      return { kind: "change", change: { kind: "insert", table, row: toTuple(table, message.row, null) } };
+      const shape = this.#newShape(target, message.row);
+      return { kind: "change", change: { kind: "insert", table: shape.table, row: newTuple(shape, message.row) } };
     }
     if (target.isInsertOnly) return NOTHING;
     if (message.kind === "update") {
-      const table = this.#shape(target, message.row);
-      const old = message.old && toTuple(table, message.old, null);
-      return { kind: "change", change: { kind: "update", table, old, row: toTuple(table, message.row, undefined) } };
+      const shape = this.#newShape(target, message.row);
+      if (!message.old && shape.table.keyPositions.length === 0) throw identityChanged(target, undefined);
+      const old = message.old && oldTuple(shape, message.old);
+      return { kind: "change", change: { kind: "update", table: shape.table, old, row: newTuple(shape, message.row) } };
     }
     if (!message.old)
       throw new MigrationError("NoReplicaIdentity", {
         table: displayName(target),
         detail: "A row was deleted whose old values were not logged.",
       });
-    const table = this.#fullShape(target);
-    return { kind: "change", change: { kind: "delete", table, old: toTuple(table, message.old, null) } };
+    const shape = this.#oldShape(target, message.old);
+    return { kind: "change", change: { kind: "delete", table: shape.table, old: oldTuple(shape, message.old) } };
   }
 
-  #truncation({ tables, cascade, restartIdentity }: Extract<ReturnType<typeof parseTestDecoding>, { kind: "truncate" }>): StreamEvent {
-    const found = tables.flatMap((table) => this.#target(table) ?? []).map((target) => this.#fullShape(target));
+  #truncation({ tables, cascade, restartIdentity }: TruncateMessage): StreamEvent {
+    const found = tables.flatMap((table) => this.#target(table) ?? []).map((target) => this.#lastShape(target).table);
     if (found.length === 0) return NOTHING;
     const sparesOthers = found.length < tables.filter((table) => this.#targets.has(tableKey(table))).length;
     return { kind: "change", change: truncationOf(found, { cascade, restartIdentity, sparesOthers }, this.#targets) };
   }
 
-  /** New rows name all their columns, so a column that came or went shows. */
-  #shape(target: SyncTarget, row: TextRow): SyncTable {
-    const names = [...row.keys()].filter((name) => target.ignoredColumns?.has(name) !== true);
-    return this.#tableOf(target, names);
+  /** New rows name all their columns, so a column that came, went or got another type shows. */
+  #newShape(target: SyncTarget, { names, types }: TextRow): Shape {
+    let known = this.#shapes.get(target);
+    if (!known) this.#shapes.set(target, (known = new Map<string, Shape>()));
+    const key = `${names.join("\0")}\0\0${types.join("\0")}`;
+    let shape = known.get(key);
+    if (!shape) {
+      const wanted = names.filter((name) => target.ignoredColumns?.has(name) !== true);
+      shape = this.#makeShape(target, wanted, new Map(names.map((name, n) => [name, types[n] as string])), names);
+      known.set(key, shape);
+    }
+    this.#latest.set(target, shape);
+    return shape;
   }
 
-  /** Old rows leave NULLs out: the pinned columns stand for them. */
-  #fullShape(target: SyncTarget): SyncTable {
-    return this.#tableOf(target, target.sourceColumns);
+  /** Old rows leave NULLs out, so only what they name can show a change. */
+  #oldShape(target: SyncTarget, old: TextRow): Shape {
+    const last = this.#lastShape(target);
+    const isOld = (name: string, n: number): boolean => last.types.get(name) === old.types[n] || target.ignoredColumns?.has(name) === true;
+    if (old.names.every(isOld)) return last;
+    const types = new Map([...last.types, ...old.names.map((name, n) => [name, old.types[n] as string] as const)]);
+    const columns = last.table.columns.map(({ name }) => name);
+    const added = old.names.filter((name) => !columns.includes(name) && target.ignoredColumns?.has(name) !== true);
+    const shape = this.#makeShape(target, [...columns, ...added], types, []);
+    this.#latest.set(target, shape);
+    return shape;
   }
 
-  #tableOf(target: SyncTarget, names: readonly string[]): SyncTable {
-    const inOrder = target.sourceColumns.filter((name) => names.includes(name));
-    const added = names.filter((name) => !target.sourceColumns.includes(name));
+  /** Before the first new row the pinned columns stand for a table. */
+  #lastShape(target: SyncTarget): Shape {
+    return this.#latest.get(target) ?? this.#makeShape(target, target.sourceColumns, new Map(), []);
+  }
+
+  #makeShape(target: SyncTarget, wanted: readonly string[], types: ReadonlyMap<string, string>, names: readonly string[]): Shape {
+    const inOrder = target.sourceColumns.filter((name) => wanted.includes(name));
+    const added = wanted.filter((name) => !target.sourceColumns.includes(name));
+    const columns = [...inOrder, ...added].map((name) => {
+      const typeName = types.get(name);
+      return { name, isKey: target.keyColumns.includes(name), typeOid: 0, ...(typeName === undefined ? {} : { typeName }) };
+    });
+    const relation = { id: 0, schema: target.schema, name: target.name, replicaIdentity: "", columns };
+    const checked = toSyncTable(relation, target, this.#tables.size);
     const key = JSON.stringify([target.schema, target.name, inOrder, added]);
-    const known = this.#shapes.get(key);
-    if (known) return known;
-    const columns = [...inOrder, ...added].map((name) => ({ name, isKey: target.keyColumns.includes(name), typeOid: 0 }));
-    const table = toSyncTable({ id: 0, schema: target.schema, name: target.name, replicaIdentity: "", columns }, target, this.#shapes.size);
-    this.#shapes.set(key, table);
-    return table;
+    const table = this.#tables.get(key) ?? checked;
+    this.#tables.set(key, table);
+    const places = table.columns.map(({ name }) => names.indexOf(name));
+    return { table, types, places, limits: limitsOf(target, table, places, this.#options.encoding) };
   }
 }
 
-/** A row in the form of pgoutput. `missing` stands for columns that the text does not name. */
-function toTuple(table: SyncTable, row: TextRow, missing: TextValue): Tuple {
-  return Buffer.concat(table.columns.flatMap(({ name }) => toColumn(row.has(name) ? row.get(name) : missing)));
+function limitsOf(target: SyncTarget, table: SyncTable, places: readonly number[], encoding: string): Shape["limits"] {
+  return table.columns.flatMap(({ name }, n) => {
+    const [column, place] = [target.targetColumns.get(name), places[n]];
+    const fits = column && modifierCheck(column.typeName, encoding);
+    return column && fits && place !== undefined && place >= 0 ? [{ column, place, fits }] : [];
+  });
+}
+
+/**
+ * A new row in the form of pgoutput.
+ * @throws MigrationError SourceTableChanged when a value shows that the source's column holds more than the target's.
+ */
+function newTuple({ table, places, limits }: Shape, { values }: TextRow): Tuple {
+  for (const { column, place, fits } of limits) {
+    const value = values[place];
+    if (value && !fits(value)) throw modifierChanged(table.definition, column);
+  }
+  return Buffer.concat(places.flatMap((place) => toColumn(values[place])));
+}
+
+/**
+ * An old row in the form of pgoutput: what it does not name is NULL.
+ * @throws MigrationError SourceTableChanged when the key is not in it: the source's table has another replica identity now.
+ */
+function oldTuple({ table }: Shape, { names, values }: TextRow): Tuple {
+  const places = new Map(names.map((name, n) => [name, n]));
+  const lost = table.keyPositions.map((position) => table.columns[position]?.name ?? "").find((name) => !places.has(name));
+  if (lost !== undefined) throw identityChanged(table.definition, lost);
+  return Buffer.concat(
+    table.columns.flatMap(({ name }) => {
+      const place = places.get(name);
+      return toColumn(place === undefined ? null : values[place]);
+    }),
+  );
 }
 
 function toColumn(value: TextValue): Buffer[] {
-  if (value === null) return [Buffer.of(NULL_KIND)];
-  if (value === undefined) return [Buffer.of(UNCHANGED_KIND)];
+  if (value === null) return [NULL_COLUMN];
+  if (value === undefined) return [UNCHANGED_COLUMN];
   const head = Buffer.allocUnsafe(5);
   head[0] = TEXT_KIND;
   head.writeInt32BE(value.length, 1);
   return [head, value];
 }
+
+const NULL_COLUMN = Buffer.of(NULL_KIND);
+const UNCHANGED_COLUMN = Buffer.of(UNCHANGED_KIND);

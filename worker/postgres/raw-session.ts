@@ -70,6 +70,8 @@ export class RawSession {
   /** The socket; for the COPY in passing, which couples two of them. */
   readonly stream: Duplex;
   readonly reader: MessageReader;
+  /** What becomes of a statement's text before it is sent: a session in another encoding than UTF-8 takes only ASCII from us. */
+  sqlText: (sql: string) => string = (sql) => sql;
   private readonly writer: MessageWriter;
   private readonly waiting: Waiting[] = [];
   private readonly parsed = new Set<string>();
@@ -116,7 +118,7 @@ export class RawSession {
    */
   async query(sql: string): Promise<readonly RawResult[]> {
     const exchange = new SimpleExchange(false);
-    await this.request([exchange], () => this.writer.query(sql));
+    await this.request([exchange], () => this.writer.query(this.sqlText(sql)));
     if (exchange.error) throw exchange.error;
     return exchange.results;
   }
@@ -189,7 +191,7 @@ export class RawSession {
     const parsing = new Set<string>();
     for (const [index, step] of steps.entries()) {
       if (isPrepared(step)) this.writePrepared(step, parsing);
-      else this.writer.query(step.sql);
+      else this.writer.query(this.sqlText(step.sql));
       if ("copyData" in step) await this.writeCopyData(step.copyData);
       const next = steps[index + 1];
       if (isPrepared(step) && (next === undefined || !isPrepared(next))) {
@@ -208,7 +210,7 @@ export class RawSession {
     if (!this.parsed.has(prepared) && !parsing.has(prepared)) {
       if (!parse) throw new TypeError(`the prepared statement ${prepared} is used before it was given its text`);
       this.writer.closeStatement(prepared);
-      this.writer.parse(prepared, parse.sql, parse.paramOids ?? []);
+      this.writer.parse(prepared, this.sqlText(parse.sql), parse.paramOids ?? []);
       parsing.add(prepared);
     }
     this.writer.bind(prepared, values);

@@ -74,6 +74,18 @@ export function typesFit(source: string, target: string): boolean {
   return Number(targetModifier) >= Number(sourceModifier);
 }
 
+/** Fields and precision of an interval, a modifier in parentheses, and what format_type calls an unlimited char(n). */
+const INTERVAL = /^interval\b[^[]*/;
+const MODIFIERS = /"(?:[^"]|"")*"|\([^()"]*\)/g;
+
+/** A type as format_type writes it without its modifier. */
+export const withoutModifier = (typeName: string): string =>
+  typeName
+    .replaceAll(MODIFIERS, (part) => (part.startsWith('"') ? part : ""))
+    .replace(INTERVAL, "interval")
+    .replace(/^bpchar(?=(\[\])*$)/, "character")
+    .replace(/^"bit"/, "bit");
+
 const withoutSchema = (typeName: string): string => typeName.replace(/^(?:"(?:[^"]|"")+"|[^".\s(]+)\.(?=.)/, "");
 
 /** A difference in words. */

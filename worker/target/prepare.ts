@@ -3,6 +3,7 @@ import type pg from "pg";
 import { tableKey, type TableName } from "../../contracts/tables.ts";
 import { type Migration } from "../migration.ts";
 import { connect, versionNum, withConnection } from "../postgres/connect.ts";
+import { commonEncoding, readEncoding } from "../postgres/encoding.ts";
 import { quoteTable } from "../postgres/quote.ts";
 import { withRetry } from "../postgres/retry.ts";
 import { createDatabase } from "../schema/create-database.ts";
@@ -24,7 +25,7 @@ export interface Prepared {
   readonly targetVersionNum: number;
   /** Whether triggers and foreign keys stay quiet by session_replication_role. */
   readonly canBeReplica: boolean;
-  /** UTF8, unless the source has bytes of no known encoding, which must pass unconverted (pitfalls 73). */
+  /** UTF8, unless one side has bytes of no known encoding, which must pass unconverted. */
   readonly clientEncoding: string;
   readonly publications: readonly string[];
 }
@@ -153,8 +154,7 @@ async function prepareSource(
   const canBeReplica = await canSetReplicaRole(session);
   return withConnection(migration.source, { purpose: purposeOf(migration, "prepare") }, async (client) => {
     const sourceVersionNum = await versionNum(client);
-    const { rows } = await client.query<{ encoding: string }>("SELECT current_setting('server_encoding') AS encoding");
-    const clientEncoding = rows[0]?.encoding === "SQL_ASCII" ? "SQL_ASCII" : "UTF8";
+    const clientEncoding = commonEncoding(await readEncoding(client), await readEncoding(session));
     for (const table of tables)
       if (hasOurIdentity(table)) await client.query(`ALTER TABLE ONLY ${quoteTable(table)} REPLICA IDENTITY FULL`);
     const published = tables.map((table) => ({

@@ -1,6 +1,8 @@
 import { displayName, tableKey, type TableName } from "../../contracts/tables.ts";
+import { readEncoding, SQL_ASCII } from "../postgres/encoding.ts";
 import { copiedColumns, type TableDefinition } from "../source/catalog.ts";
 import { listed, type End, type FindingDraft, type MigrationContext, type PairCheck } from "./check.ts";
+import { versionText } from "./end.ts";
 
 /** Types of PostgreSQL's own that have no "=", or one that compares something else (areas, lengths). */
 const WITHOUT_EQUALITY = /^(json|xml|point|line|lseg|box|path|polygon|circle|jsonpath|aclitem|txid_snapshot|pg_snapshot)(\[\])*$/;
@@ -118,17 +120,25 @@ const encodings: PairCheck = {
   kind: "EncodingDiffers",
   scope: "both",
   async run({ source, target, targetDatabaseExists }) {
-    const [from, to] = [await encodingOf(source), await encodingOf(target)];
-    if (from === to || (!targetDatabaseExists && from !== "SQL_ASCII")) return [];
-    const bytes = from === "SQL_ASCII" ? " SQL_ASCII takes any bytes: those that are not valid on the target stop the load." : "";
+    const [from, to] = [await readEncoding(source.client), await readEncoding(target.client)];
+    if (from === to || (!targetDatabaseExists && from !== SQL_ASCII)) return [];
+    const bytes = from === SQL_ASCII ? " SQL_ASCII takes any bytes: those that are not valid on the target stop the load." : "";
     return [{ detail: `Source ${from}, target ${targetDatabaseExists ? to : "UTF8"}.${bytes}` }];
   },
 };
 
-async function encodingOf({ client }: End): Promise<string> {
-  const { rows } = await client.query<{ encoding: string }>("SELECT current_setting('server_encoding') AS encoding");
-  return rows[0]?.encoding ?? "";
-}
+const TRUNCATE_SINCE = 110_000;
+
+/** The plugins have TRUNCATE since 11 (release notes, E.24.3.2.1 "Logical replication of TRUNCATE"). */
+const truncate: PairCheck = {
+  kind: "TruncateNotFollowed",
+  scope: "both",
+  run({ source: { versionNum }, settings: { compareAtCutover } }) {
+    if (versionNum >= TRUNCATE_SINCE) return Promise.resolve([]);
+    const unseen = " With compareAtCutover none nothing would notice.";
+    return Promise.resolve([{ detail: `It is ${versionText(versionNum)}.${compareAtCutover === "none" ? unseen : ""}` }]);
+  },
+};
 
 const WRITERS = ["pg_cron", "pg_partman", "timescaledb", "pgagent"];
 
@@ -163,4 +173,14 @@ async function eventTriggers({ target: { client } }: MigrationContext): Promise<
 }
 
 /** What of the data or of those who write it may surprise. */
-export const dataRiskChecks: readonly PairCheck[] = [equality, withOids, caseOnly, partly, sequences, largeObjects, encodings, writers];
+export const dataRiskChecks: readonly PairCheck[] = [
+  equality,
+  withOids,
+  caseOnly,
+  partly,
+  sequences,
+  largeObjects,
+  encodings,
+  truncate,
+  writers,
+];

@@ -228,5 +228,5 @@ test.each([
   [17, 17, true, `md5("c")`],
   [23, 20, true, `"c"::text::text`],
 ] as const)("a column of type %s that goes to type %s (floats differ: %s) is written as %s", (typeOid, targetTypeOid, differs, sql) => {
-  expect(valueSql({ name: "c", typeOid, targetTypeOid }, differs)).toBe(sql);
+  expect(valueSql({ name: "c", typeOid, targetTypeOid }, { floatTextDiffers: differs })).toBe(sql);
 });

@@ -58,24 +58,33 @@ test("every check can be made of a 10, and tables WITH OIDS are refused", async 
   const [source, target] = await Promise.all([freshDatabase(oldPostgres, "source"), freshDatabase(smallPostgres, "target")]);
   await source.query("CREATE TABLE old (id serial PRIMARY KEY) WITH OIDS", "CREATE EXTENSION citext", "CREATE SEQUENCE free");
   const schema = { migrateSchema: "true", fullLoadStreams: "1" };
-  expect(await kindsOf(source, target, schema)).toEqual(["TableWithOids"]);
+  expect(await kindsOf(source, target, schema)).toEqual(["TableWithOids", "TruncateNotFollowed"]);
   await source.query("ALTER TABLE old SET WITHOUT OIDS");
-  expect(await kindsOf(source, target, schema)).toEqual([]);
+  expect(await kindsOf(source, target, schema)).toEqual(["TruncateNotFollowed"]);
+});
+
+test("TRUNCATE is not in the stream of a 10, and the check says whether the cutover will see it", async () => {
+  const [source, target] = await Promise.all([freshDatabase(oldPostgres, "source"), freshDatabase(smallPostgres, "target")]);
+  for (const compareAtCutover of ["checksum", "none"]) {
+    const { findings } = await findingsOf(source, target, { fullLoadStreams: "1", compareAtCutover });
+    const finding = findings.find(({ code }) => code === errors.TruncateNotFollowed.code);
+    expect(finding?.message.includes("nothing would notice")).toBe(compareAtCutover === "none");
+  }
 });
 
 test("a schema with more objects than the target has locks for is warned about", async () => {
   const [source, target] = await Promise.all([freshDatabase(oldPostgres, "source"), freshDatabase(smallPostgres, "target")]);
   await source.query("DO $$ BEGIN FOR i IN 1..100 LOOP EXECUTE 'CREATE TABLE t' || i || ' (id int PRIMARY KEY)'; END LOOP; END $$");
   const schema = { migrateSchema: "true", fullLoadStreams: "1" };
-  expect(await kindsOf(source, target, schema)).toEqual(["TooFewLocks"]);
+  expect(await kindsOf(source, target, schema)).toEqual(["TruncateNotFollowed", "TooFewLocks"]);
   await source.query("DO $$ BEGIN FOR i IN 51..100 LOOP EXECUTE 'DROP TABLE t' || i; END LOOP; END $$");
-  expect(await kindsOf(source, target, schema)).toEqual([]);
+  expect(await kindsOf(source, target, schema)).toEqual(["TruncateNotFollowed"]);
 });
 
 test("a server with too few connections for the asked streams is named", async () => {
   const [source, target] = await Promise.all([freshDatabase(oldPostgres, "source"), freshDatabase(smallPostgres, "target")]);
-  expect(await kindsOf(source, target, { fullLoadStreams: "12" })).toEqual(["TooFewConnections"]);
-  expect(await kindsOf(source, target, { fullLoadStreams: "4" })).toEqual([]);
+  expect(await kindsOf(source, target, { fullLoadStreams: "12" })).toEqual(["TruncateNotFollowed", "TooFewConnections"]);
+  expect(await kindsOf(source, target, { fullLoadStreams: "4" })).toEqual(["TruncateNotFollowed"]);
 });
 
 test("a check that could not be made is told as such, and the others are made", async () => {
