@@ -408,7 +408,7 @@ test("bytes of a SQL_ASCII source pass unconverted, and the target's own check d
       client.query("INSERT INTO public.t VALUES (2, E'\\xfc')"),
     );
     await target.query("TRUNCATE t; DELETE FROM pgdms.table_load");
-    await expect(load()).rejects.toMatchObject({ kind: "LoadFailed", detail: { sqlState: "22021" } });
+    await expect(load()).rejects.toMatchObject({ kind: "TextNotConvertible", detail: { table: "public.t", sqlState: "22021" } });
   } finally {
     // The temporary slot ends with its session, which the server notices in its own time.
     await expect.poll(() => source.query(`DROP DATABASE IF EXISTS ${ascii}`).then(() => "gone", String), { timeout: 10_000 }).toBe("gone");
