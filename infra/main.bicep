@@ -126,7 +126,7 @@ var placeholderImage = 'mcr.microsoft.com/dotnet/samples:aspnetapp'
 var isPrivate = mode == 'private'
 var isOpen = !isPrivate || inboundAccess == 'public'
 var hasNetwork = network != null
-var tableNames = ['Services', 'Projects', 'Tasks', 'TaskOutputs', 'Commands', 'Workers']
+var tableNames = ['Services', 'Operations', 'Projects', 'Tasks', 'TaskIndex', 'TaskOutputs', 'Commands', 'Workers', 'Requests', 'Outbox']
 
 resource group 'Microsoft.Resources/resourceGroups@2025-04-01' = {
   name: '${abbreviations.resourceGroup}${environmentName}'

@@ -53,7 +53,9 @@ function signInOf(env: z.infer<typeof Environment>): Partial<PageSettings> {
   const clientId = env.PORTAL_CLIENT_ID ?? audience?.replace(/^api:\/\//, "");
   const tenantId = env.AUTH_TENANT_ID;
   const authority = env.PORTAL_AUTHORITY ?? (tenantId && `https://login.microsoftonline.com/${tenantId}`);
-  const scope = env.PORTAL_SCOPE ?? (audience && `${audience}/.default`);
+  // Entra gives an application a token for itself only by its id: with its address it answers AADSTS90009.
+  const resource = env.PORTAL_CLIENT_ID === undefined ? clientId : audience;
+  const scope = env.PORTAL_SCOPE ?? (resource && `${resource}/.default`);
   return {
     ...(clientId ? { clientId } : {}),
     ...(tenantId ? { tenantId } : {}),

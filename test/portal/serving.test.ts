@@ -104,12 +104,15 @@ test("with Entra the page signs in as the API's own registration unless it is to
     clientId: "11111111-2222-3333-4444-555555555555",
     tenantId: "contoso",
     authority: "https://login.microsoftonline.com/contoso",
-    scope: "api://11111111-2222-3333-4444-555555555555/.default",
+    scope: "11111111-2222-3333-4444-555555555555/.default",
     subscriptionId: "sub-1",
     resourceGroup: "rg",
     location: "westeurope",
   });
-  expect(readPageSettings({ ...environment, PORTAL_CLIENT_ID: "other" })).toMatchObject({ clientId: "other" });
+  expect(readPageSettings({ ...environment, PORTAL_CLIENT_ID: "other" })).toMatchObject({
+    clientId: "other",
+    scope: "api://11111111-2222-3333-4444-555555555555/.default",
+  });
 });
 
 test("the policy lets the page talk to the sign-in service, and only where there is one", async () => {

@@ -11,7 +11,7 @@ import { startScriptedService, type ScriptedService } from "./scripted/service.t
 const tenant = "11111111-2222-3333-4444-555555555555";
 const clientId = "22222222-3333-4444-5555-666666666666";
 const authority = `https://login.microsoftonline.com/${tenant}`;
-const scope = `api://${clientId}/.default`;
+const scope = `${clientId}/.default`;
 
 let browser: Browser;
 let service: ScriptedService;
