@@ -68,9 +68,9 @@ function sameWords(object: string): string {
     case "VIEW":
     case "MATERIALIZED VIEW":
       return object.replaceAll(/(?<=[\s(])(?:"(?:[^"]|"")*"|\w+)\.(?=["\w]+(?:[\s,)]|$))/gm, "");
-    // NOT NULL constraints have names since 18, and a primary key gives the child of a table one of its own.
+    // NOT NULL constraints have names since 18.
     case "TABLE":
-      return object.replaceAll(/ CONSTRAINT "[^"]*_not_null" NOT NULL/g, " NOT NULL").replaceAll(/^ {4}NOT NULL \w+,?\n/gm, "");
+      return object.replaceAll(/ CONSTRAINT "[^"]*_not_null" NOT NULL/g, " NOT NULL");
     default:
       return object;
   }

@@ -100,14 +100,37 @@ async function readOwnRow({ target, ownership }: Migration): Promise<OwnRow | un
 /** After a failure or a cancel: every definition comes back, validated where the rows allow it. */
 async function restoreTarget(migration: Migration): Promise<void> {
   const signal = AbortSignal.timeout(24 * 3600 * 1000); // index builds take as long as they take
-  if (!(await readOwnRow(migration))) return;
-  const { failures } = await withRetry(() => restoreEverything(restoreOptions(migration, signal)), { signal, ...attempts });
+  const onProgress = (done: number, total: number): void =>
+    migration.board.change({ step: `bringing definitions back (${done} of ${total})` });
+  const { failures } = await withRetry(
+    async () =>
+      (await isTargetOurs(migration)) ? restoreEverything({ ...restoreOptions(migration, signal), onProgress }) : { failures: [] },
+    { signal, ...attempts },
+  );
   for (const failure of failures) migration.board.finding(failure);
 }
 
+/** @throws what connecting throws: a target that does not answer just now may still owe definitions. */
+async function isTargetOurs({ target, ownership }: Migration): Promise<boolean> {
+  try {
+    const row = await withConnection(target, { purpose: "clean-up" }, readMigration);
+    return row?.taskId === ownership.taskId;
+  } catch (thrown) {
+    if (thrown instanceof MigrationError && thrown.kind === "TargetDatabaseMissing") return false;
+    throw thrown;
+  }
+}
+
 /**
- * Removes the bookkeeping, once the end is written down elsewhere. After a failure it stays while it still owes
- * definitions. May be called again: a worker that takes over does just this when the end was recorded.
+ * What keeps the bookkeeping from being removed: the only copy of a definition. After a cancel that is not a foreign key
+ * that is back and only NOT VALID, for a load that stopped half-way leaves most of them so; the task names them.
+ */
+const owedDefinitions = (end: DatabaseEnd): string =>
+  `SELECT FROM pgdms.deferred_ddl WHERE NOT is_restored${end === "CANCELLED" ? " AND (kind <> 'validation' OR error IS NULL)" : ""} LIMIT 1`;
+
+/**
+ * Removes the bookkeeping, once the end is written down elsewhere; it stays while it still owes definitions. May be called
+ * again: a worker that takes over does just this when the end was recorded.
  */
 export async function finishEnded(migration: Migration, end: DatabaseEnd): Promise<void> {
   const { target, ownership, board, log, job, tell } = migration;
@@ -118,8 +141,8 @@ export async function finishEnded(migration: Migration, end: DatabaseEnd): Promi
           const row = await readMigration(client);
           if (row?.taskId !== ownership.taskId) return;
           if (row.epoch > ownership.epoch) throw new MigrationError("LostOwnership");
-          const { rowCount } = await client.query("SELECT FROM pgdms.deferred_ddl WHERE NOT is_restored LIMIT 1");
-          if (end === "FAILED" && rowCount === 1) log.warn({ event: "bookkeeping.kept" }, errors.DefinitionNotRestored.title);
+          const { rowCount } = await client.query(owedDefinitions(end));
+          if (rowCount === 1) log.warn({ event: "bookkeeping.kept" }, errors.DefinitionNotRestored.title);
           else await dropBookkeeping(client);
         }),
       { signal: AbortSignal.timeout(CLEAN_UP_MS_MAX), ...attempts },

@@ -12,7 +12,9 @@ import { type Prepared } from "../target/prepare.ts";
 /** Foreign keys come back before the cutover, where they stay quiet under session_replication_role. A failure is shown, and tried again at the cutover. */
 export async function restoreForSync(migration: Migration): Promise<void> {
   const { signal } = migration;
-  const { failures } = await withRetry(() => restoreSyncStage(restoreOptions(migration, signal)), { signal });
+  const onProgress = (done: number, total: number): void =>
+    migration.board.change({ step: `bringing foreign keys back (${done} of ${total})` });
+  const { failures } = await withRetry(() => restoreSyncStage({ ...restoreOptions(migration, signal), onProgress }), { signal });
   for (const failure of failures) migration.board.finding(failure);
 }
 
@@ -23,7 +25,9 @@ export async function restoreForSync(migration: Migration): Promise<void> {
  */
 export async function restoreForCutover(migration: Migration): Promise<number> {
   const { signal } = migration;
-  const { restored, failures } = await withRetry(() => restoreEverything(restoreOptions(migration, signal)), { signal });
+  const onProgress = (done: number, total: number): void =>
+    migration.board.change({ step: `bring constraints and triggers back (${done} of ${total})` });
+  const { restored, failures } = await withRetry(() => restoreEverything({ ...restoreOptions(migration, signal), onProgress }), { signal });
   requireRestored({ restored, failures });
   return restored;
 }

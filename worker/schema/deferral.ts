@@ -19,6 +19,8 @@ export interface Deferral {
   /** False leaves indexes and keys where they are; foreign keys, triggers and identities must go all the same. */
   readonly deferIndexes: boolean;
   readonly signal: AbortSignal;
+  /** Told after each transaction: how many definitions were taken away, of how many. */
+  readonly onProgress?: (done: number, total: number) => void;
 }
 
 export interface DeferralOutcome {
@@ -40,19 +42,31 @@ const LOCKS_PER_TRANSACTION_MAX = 500;
  * Not for tables that hold another's attention: it waits for their locks.
  * @throws MigrationError LostOwnership, the signal's reason, or the server's error.
  */
-export async function deferDefinitions({ connectTarget, ownership, tables, deferIndexes, signal }: Deferral): Promise<DeferralOutcome> {
+export async function deferDefinitions({
+  connectTarget,
+  ownership,
+  tables,
+  deferIndexes,
+  signal,
+  onProgress,
+}: Deferral): Promise<DeferralOutcome> {
   return inSession(connectTarget, signal, async (client) => {
     const hasReplicaRole = await canSetReplicaRole(client);
     const { groups, kept } = await readGroups(client, tables, deferIndexes, hasReplicaRole);
     const known = new Set((await readDeferred(client)).map(definitionKey));
     const fresh = groups.filter(({ definitions }) => !definitions.some((definition) => known.has(definitionKey(definition))));
+    const deferred = countOf(fresh);
+    let done = 0;
     for (const batch of batches(fresh)) {
       signal.throwIfAborted();
       await takeAway(client, ownership, batch);
+      onProgress?.((done += countOf(batch)), deferred);
     }
-    return { deferred: fresh.reduce((sum, { definitions }) => sum + definitions.length, 0), hasReplicaRole, kept };
+    return { deferred, hasReplicaRole, kept };
   });
 }
+
+const countOf = (groups: readonly DeferralGroup[]): number => groups.reduce((sum, { definitions }) => sum + definitions.length, 0);
 
 async function readGroups(
   client: pg.Client,

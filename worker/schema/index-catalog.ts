@@ -25,6 +25,8 @@ export interface IndexFacts {
   /** Statistics targets of expression columns, as the end of an ALTER INDEX. */
   readonly statistics: readonly string[];
   readonly constraint: ConstraintFacts | undefined;
+  /** A primary key made from an index would make NOT NULL constraints that the table inherits its own as well (18 and later). */
+  readonly inheritsNotNull: boolean;
   /** A view or a function depends on it or on its constraint: it cannot be dropped. */
   readonly isNeeded: boolean;
 }
@@ -66,6 +68,7 @@ const indexesSql = (versionNum: number): string => `
          k.conname::text AS constraint_name, k.contype::text AS constraint_type, pg_get_constraintdef(k.oid) AS constraint_definition,
          k.condeferrable AS is_deferrable, k.condeferred AS is_deferred, obj_description(k.oid, 'pg_constraint') AS constraint_comment,
          ${versionNum >= 180_000 ? "coalesce(k.conperiod, false)" : "false"} AS is_period,
+         ${versionNum >= 180_000 ? "NOT t.relispartition AND EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = t.oid)" : "false"} AS inherits_not_null,
          EXISTS (SELECT FROM pg_depend d WHERE d.classid IN ('pg_rewrite'::regclass, 'pg_proc'::regclass)
                     AND (d.refclassid = 'pg_class'::regclass AND d.refobjid = x.oid
                       OR d.refclassid = 'pg_constraint'::regclass AND d.refobjid = k.oid)) AS is_needed
@@ -105,6 +108,7 @@ interface Row {
   readonly is_deferred: boolean | null;
   readonly constraint_comment: string | null;
   readonly is_period: boolean;
+  readonly inherits_not_null: boolean;
   readonly is_needed: boolean;
 }
 
@@ -128,6 +132,7 @@ export async function readIndexes(client: pg.ClientBase, versionNum: number, tab
     extensions: row.extensions,
     statistics: row.statistics,
     constraint: toConstraint(row),
+    inheritsNotNull: row.inherits_not_null,
     isNeeded: row.is_needed,
   }));
 }

@@ -45,7 +45,7 @@ const inTablespace = (tablespace: string | null, sql: string): string =>
 
 /**
  * A key is built as a unique index, which several sessions can do on one table at once, and then made a constraint.
- * Exclusion and period constraints can only be made whole.
+ * Exclusion and period constraints can only be made whole, and so is a key that would change what its table inherits.
  */
 function leafDefinitions(index: IndexFacts): Definition[] {
   const { constraint, table, name } = index;
@@ -58,13 +58,15 @@ function leafDefinitions(index: IndexFacts): Definition[] {
   });
   if (!constraint) return [build()];
   const add = `ALTER TABLE ONLY ${quoteTable(table)} ADD CONSTRAINT ${quoteName(constraint.name)}`;
-  const whole = constraint.type === "exclusion" || constraint.type === "period";
+  const whole = isMadeWhole(constraint) || (constraint.type === "primary" && index.inheritsNotNull);
   const restoreSql = whole
-    ? inTablespace(index.tablespace, `${add} ${constraint.definition}`)
+    ? inTablespace(index.tablespace, `${add} ${withOptions(constraint, index.options)}`)
     : `${add} ${constraint.type === "primary" ? "PRIMARY KEY" : "UNIQUE"} USING INDEX ${quoteName(name)}${deferrability(constraint)}`;
   const key: Definition = { stage: "load", kind: "constraint", table, objectName: constraint.name, restoreSql };
   return whole ? [key] : [build(), key];
 }
+
+const isMadeWhole = ({ type }: ConstraintFacts): boolean => type === "exclusion" || type === "period";
 
 const deferrability = ({ isDeferrable, isDeferred }: ConstraintFacts): string =>
   `${isDeferrable ? " DEFERRABLE" : ""}${isDeferred ? " INITIALLY DEFERRED" : ""}`;
@@ -134,5 +136,8 @@ export function chooseTrees(indexes: readonly IndexFacts[], locksMax: number): {
 
 function reasonToKeep(tree: readonly IndexFacts[], locksMax: number): string | undefined {
   if (tree.some(({ isNeeded }) => isNeeded)) return "a view or a function depends on it";
+  // "No support currently for comparing exclusion indexes" (index.c, CompareIndexInfo), which attaching them would need.
+  if (tree.length > 1 && tree.some(({ constraint }) => constraint && isMadeWhole(constraint)))
+    return "PostgreSQL cannot attach partitions to an exclusion or WITHOUT OVERLAPS constraint";
   return 2 * tree.length > locksMax ? "dropping it takes more locks than max_locks_per_transaction allows" : undefined;
 }

@@ -73,6 +73,7 @@ async function prepareOnce(migration: Migration, checked: Checked, signal: Abort
         tables: targetNames(tables),
         deferIndexes: settings.deferIndexes,
         signal,
+        onProgress: (done, total) => board.change({ step: `setting indexes, constraints and triggers aside (${done} of ${total})` }),
       });
     }
     return { row, tables, ...(await prepareSource(migration, session, tables, row)) };
@@ -128,13 +129,14 @@ function enter({ board, log, ownership }: Migration, row: MigrationRow): void {
 async function makeSchema(migration: Migration, session: pg.Client, { schemaIsOurs, tables }: Checked, signal: AbortSignal): Promise<void> {
   const { source, ownership, job, board } = migration;
   if (!schemaIsOurs) return await changeMigration(session, ownership, { isSchemaDone: true });
-  board.change({ step: "copying the schema" });
+  board.change({ step: "reading the schema with pg_dump" });
   const outcome = await migrateSchema({
     source,
     connectTarget: connectTo(migration),
     ownership,
     tables,
     signal,
+    onProgress: (done, total) => board.change({ step: `restoring the schema (${done} of ${total} statements)` }),
     ...(job.pgDumpPath === undefined ? {} : { pgDumpPath: job.pgDumpPath }),
   });
   if (outcome === "takenAsItIs") await changeMigration(session, ownership, { isSchemaDone: true });

@@ -117,6 +117,28 @@ describe.each(versions)("on PostgreSQL %s", (version) => {
   });
 });
 
+test.each([
+  ["17", "EXCLUDE USING gist (k WITH =, during WITH &&)"],
+  ["18", "UNIQUE (k, during WITHOUT OVERLAPS)"],
+] as const)(
+  "on PostgreSQL %s a constraint that could not be put together again from its partitions' stays",
+  async (version, constraint) => {
+    const database = await target(on(version), [
+      "CREATE EXTENSION btree_gist",
+      "CREATE TABLE booked (k int, during daterange, note text) PARTITION BY LIST (k)",
+      "CREATE TABLE booked_1 PARTITION OF booked FOR VALUES IN (1)",
+      `ALTER TABLE booked ADD CONSTRAINT "one at a time" ${constraint}`,
+      "CREATE INDEX booked_note ON booked (note)",
+    ]);
+    const before = await dump(on(version), database);
+    const { kept } = await defer(database, await tablesOf(database));
+    expect(kept).toEqual([{ table: "public.booked", objectName: "one at a time", because: expect.stringContaining("attach") as string }]);
+    expect(await whatIsLeft(database)).toHaveLength(2);
+    expect((await restoreEverything(options(database))).failures).toEqual([]);
+    expect(await dump(on(version), database)).toBe(before);
+  },
+);
+
 /** Indexes of user tables, without those of system and bookkeeping. */
 async function whatIsLeft(database: TestDatabase): Promise<string[]> {
   const rows = await database.query<{ name: string }>(

@@ -7,12 +7,13 @@ import type pg from "pg";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { startPostgres, type PostgresServer } from "../../../local/postgres.ts";
 import { connect, versionNum } from "../../../worker/postgres/connect.ts";
+import { isTransient } from "../../../worker/postgres/failures.ts";
 import { inDatabase, type Server } from "../../../worker/postgres/server.ts";
 import { createDatabase } from "../../../worker/schema/create-database.ts";
 import { deferDefinitions } from "../../../worker/schema/deferral.ts";
 import { chooseDumpTool, dumpSchema, runDump } from "../../../worker/schema/dump.ts";
 import { refreshMaterializedViews } from "../../../worker/schema/materialized-views.ts";
-import { migrateSchema, type SchemaOutcome } from "../../../worker/schema/migrate-schema.ts";
+import { excerpt, migrateSchema, type SchemaOutcome } from "../../../worker/schema/migrate-schema.ts";
 import { restoreEverything } from "../../../worker/schema/restore.ts";
 import { readTables, type TableDefinition } from "../../../worker/source/catalog.ts";
 import { readMigration, takeOver } from "../../../worker/target/bookkeeping.ts";
@@ -131,6 +132,36 @@ test("a restore that fails names what failed and leaves nothing", async () => {
   expect(await tablesOf(target.server)).toEqual([]);
   await target.query("DROP FUNCTION f()");
   expect(await migrate(source, target)).toBe("made");
+});
+
+test("a target without locks enough is an error that names the setting, not a reason to try for ever", async () => {
+  const { source, target } = await freshPair(TWO_TABLES);
+  await target.query(
+    `CREATE FUNCTION full_up() RETURNS event_trigger LANGUAGE plpgsql
+       AS $$ BEGIN RAISE EXCEPTION 'out of shared memory' USING ERRCODE = '53200', HINT = 'You might need to increase max_locks_per_transaction.'; END $$`,
+    "CREATE EVENT TRIGGER full_up ON ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION full_up()",
+  );
+  const failure: unknown = await migrate(source, target).catch((thrown: unknown) => thrown);
+  expect(failure).toMatchObject({
+    kind: "SchemaRestoreFailed",
+    detail: { sqlState: "53200", remedy: expect.stringContaining("ALTER SYSTEM SET max_locks_per_transaction") as string },
+  });
+  expect(isTransient(failure)).toBe(false);
+});
+
+test("the restore tells how far it is, and no message shows the password of a user mapping", async () => {
+  const { source, target } = await freshPair(TWO_TABLES);
+  const seen: [number, number][] = [];
+  const tables = await tablesOf(source.server);
+  const onProgress = (done: number, total: number): unknown => seen.push([done, total]);
+  await migrateSchema({ source: source.server, connectTarget: connectTo(target.server), ownership, tables, signal, onProgress });
+  expect(seen.length).toBeGreaterThan(10);
+  expect(seen.every(([done, total], at) => done <= total && done >= (seen[at - 1]?.[0] ?? 0))).toBe(true);
+  expect(seen.at(-1)?.[0]).toBeGreaterThan((seen.at(-1)?.[1] ?? 0) * 0.9);
+
+  const dump = `SET x = y;\n\nCREATE TABLE t ();\n\nCREATE USER MAPPING FOR "a" SERVER "b" OPTIONS (\n    password 'S3cret'\n);\n\nSELECT 1;\n`;
+  expect(excerpt(dump, dump.indexOf("TABLE"))).toBe("CREATE TABLE t ();");
+  expect(excerpt(dump, dump.indexOf("MAPPING"))).not.toContain("S3cret");
 });
 
 test("a worker that is killed while it restores leaves nothing, and the next one makes all", async () => {

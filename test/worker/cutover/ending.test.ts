@@ -1,0 +1,121 @@
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { requireSettings } from "../../../contracts/settings.ts";
+import { cleanUp, finishEnded } from "../../../worker/cutover/ending.ts";
+import { createLogger } from "../../../worker/log.ts";
+import { type Migration } from "../../../worker/migration.ts";
+import { Orders } from "../../../worker/orders.ts";
+import { connect } from "../../../worker/postgres/connect.ts";
+import { type Server } from "../../../worker/postgres/server.ts";
+import { ProgressBoard } from "../../../worker/progress-board.ts";
+import { deferDefinitions } from "../../../worker/schema/deferral.ts";
+import { takeOver } from "../../../worker/target/bookkeeping.ts";
+import { createPair } from "../../setup/databases.ts";
+
+const taskId = "6f2f6b3c-3b0e-4a52-9a3d-0a1b2c3d4e5f";
+const ownership = { taskId, epoch: 1 };
+
+let pair: Awaited<ReturnType<typeof createPair>>;
+beforeEach(async () => {
+  pair = await createPair();
+});
+afterEach(() => pair.drop());
+
+/** A migration whose definitions are set aside, as a cancel or a failure finds it. */
+async function underWay(): Promise<void> {
+  await pair.target.query(
+    "CREATE TABLE mother (id int PRIMARY KEY); CREATE TABLE child (id int PRIMARY KEY, mother int REFERENCES mother)",
+  );
+  const connectTarget = () => connect(pair.target.server, { purpose: "test" });
+  const client = await connectTarget();
+  await takeOver(client, 1, { taskId, sourceDatabase: pair.source.name, slot: "s", publication: "p", plugin: "pgoutput" });
+  await client.end();
+  const tables = ["mother", "child"].map((name) => ({ schema: "public", name }));
+  await deferDefinitions({ connectTarget, ownership, tables, deferIndexes: true, signal: new AbortController().signal });
+  expect(await keys()).toEqual([]);
+}
+
+function migration(target: Server = pair.target.server): Migration & { readonly messages: string[] } {
+  const selected = { name: pair.source.name, targetDatabaseName: pair.target.name, selectedTables: [], migrationSetting: {} };
+  const log = createLogger("silent", "test");
+  const messages: string[] = [];
+  const board = new ProgressBoard({
+    databaseName: pair.source.name,
+    targetDatabaseName: pair.target.name,
+    send: (items) => messages.push(...items.flatMap((item) => (item.kind === "finding" ? item.error.message : []))),
+    log,
+  });
+  const orders = new Orders();
+  return {
+    job: {
+      taskId,
+      epoch: 1,
+      workerId: "test",
+      logLevel: "silent",
+      source: pair.source.reference,
+      target: pair.target.reference,
+      selected: { ...selected, sourceSetting: {}, targetSetting: {} },
+      secrets: {},
+      pgDumpPath: undefined,
+      ended: undefined,
+    },
+    source: pair.source.server,
+    target,
+    settings: requireSettings(selected),
+    ownership,
+    board,
+    orders,
+    signal: orders.signal,
+    log,
+    tell: () => undefined,
+    endRecorded: Promise.resolve(),
+    messages,
+  };
+}
+
+async function keys(): Promise<string[]> {
+  const { rows } = await pair.target.query(
+    "SELECT conname FROM pg_constraint WHERE contype IN ('p', 'f') AND connamespace = 'public'::regnamespace ORDER BY 1",
+  );
+  return rows.map(({ conname }) => String(conname));
+}
+
+const hasBookkeeping = async (): Promise<boolean> =>
+  (await pair.target.query("SELECT FROM pg_namespace WHERE nspname = 'pgdms'")).rowCount === 1;
+
+const ALL = ["child_mother_fkey", "child_pkey", "mother_pkey"];
+
+test("a target that does not answer for a moment when the migration is cancelled still gets its definitions back", async () => {
+  await underWay();
+  let refusals = 2;
+  const password = (): Promise<undefined> =>
+    refusals-- > 0 ? Promise.reject(Object.assign(new Error("no answer"), { code: "ECONNREFUSED" })) : Promise.resolve(undefined);
+  const cancelled = migration({ ...pair.target.server, password });
+  cancelled.board.event("validationBegan");
+  await cleanUp(cancelled, "CANCELLED");
+  cancelled.board.close();
+  expect(await keys()).toEqual(ALL);
+  await finishEnded(cancelled, "CANCELLED");
+  expect(await hasBookkeeping()).toBe(false);
+});
+
+test.each(["CANCELLED", "FAILED"] as const)("%s: what could not be brought back keeps its only record", async (end) => {
+  await underWay();
+  const ended = migration();
+  ended.board.close();
+  await finishEnded(ended, end); // nothing was brought back: another worker ended between the end and the clean-up
+  expect(await hasBookkeeping()).toBe(true);
+  expect((await pair.target.query("SELECT FROM pgdms.deferred_ddl WHERE NOT is_restored")).rowCount).toBeGreaterThan(3);
+});
+
+test("after a cancel a foreign key that half the rows break is there, NOT VALID, named, and no bookkeeping is left", async () => {
+  await underWay();
+  await pair.target.query("INSERT INTO child VALUES (1, 42)");
+  const cancelled = migration();
+  cancelled.board.event("validationBegan");
+  await cleanUp(cancelled, "CANCELLED");
+  await finishEnded(cancelled, "CANCELLED");
+  cancelled.board.close();
+  expect(await keys()).toEqual(ALL);
+  expect(cancelled.messages.join()).toContain("The foreign key child_mother_fkey is back, but NOT VALID");
+  expect(await hasBookkeeping()).toBe(false);
+});
