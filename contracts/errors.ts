@@ -326,7 +326,7 @@ const definitions = {
   RoleMissingOnTarget: error(
     "PG1147",
     "operator",
-    "A role that a policy of the source names does not exist on the target.",
+    "A role that the schema of the source names does not exist on the target.",
     "CREATE ROLE on the target.",
   ),
   TablespaceIgnored: warning(

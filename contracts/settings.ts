@@ -32,6 +32,18 @@ export const settingDefinitions = {
     default: "false",
     help: "Copy the schema with pg_dump before the load. Off: the tables must exist on the target.",
   },
+  migrateOwners: {
+    map: "migrationSetting",
+    type: bool,
+    default: "false",
+    help: "With migrateSchema: objects keep their owners, by name; the roles must exist on the target. Off: the target's user owns all.",
+  },
+  migratePrivileges: {
+    map: "migrationSetting",
+    type: bool,
+    default: "false",
+    help: "With migrateSchema: rights (GRANT, default privileges) are migrated as well; the roles must exist on the target.",
+  },
   createDatabase: { map: "migrationSetting", type: bool, default: "false", help: "Create the target database when it does not exist." },
   includeTables: {
     map: "migrationSetting",

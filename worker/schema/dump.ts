@@ -7,17 +7,19 @@ import { findWasmDump, runWasmDump, WASM_DUMP_MAJOR } from "./wasm-dump.ts";
 export interface DumpOptions {
   /** The pg_dump to use. Default: the one on PATH. */
   readonly pgDumpPath?: string;
+  /** Whether objects keep their owners. Default: no. */
+  readonly owners?: boolean;
+  /** Whether rights come along. Default: no. */
+  readonly privileges?: boolean;
   readonly signal: AbortSignal;
 }
 
 /**
- * What the dump leaves out: owners and rights (the target's user owns all), publications and subscriptions (they would
+ * What the dump leaves out, beside owners and rights unless they are asked for (the target's user owns all): publications and subscriptions (they would
  * act), tablespaces and security labels (the target has others), and bookkeeping of ours from an earlier life of the source.
  */
 const DUMP_ARGUMENTS = [
   "--schema-only",
-  "--no-owner",
-  "--no-privileges",
   "--no-publications",
   "--no-subscriptions",
   "--no-tablespaces",
@@ -53,10 +55,10 @@ export async function chooseDumpTool(sourceVersionNum: number, pgDumpPath = "pg_
  * The schema of the source database as SQL text.
  * @throws MigrationError PgDumpUnusable when there is no pg_dump, or when it fails; its message is in the detail.
  */
-export async function dumpSchema(source: Server, { pgDumpPath, signal }: DumpOptions): Promise<string> {
+export async function dumpSchema(source: Server, { pgDumpPath, owners = false, privileges = false, signal }: DumpOptions): Promise<string> {
   const version = await withConnection(source, { purpose: "schema dump" }, versionNum);
   const tool = await chooseDumpTool(version, pgDumpPath);
-  return runDump(tool, source, DUMP_ARGUMENTS, signal);
+  return runDump(tool, source, [...DUMP_ARGUMENTS, ...(owners ? [] : ["--no-owner"]), ...(privileges ? [] : ["--no-privileges"])], signal);
 }
 
 /** Runs the tool on any server with any arguments; the text is as it wrote it. */

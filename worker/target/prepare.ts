@@ -127,7 +127,7 @@ function enter({ board, log, ownership }: Migration, row: MigrationRow): void {
 }
 
 async function makeSchema(migration: Migration, session: pg.Client, { schemaIsOurs, tables }: Checked, signal: AbortSignal): Promise<void> {
-  const { source, ownership, job, board } = migration;
+  const { source, ownership, job, board, settings } = migration;
   if (!schemaIsOurs) return await changeMigration(session, ownership, { isSchemaDone: true });
   board.change({ step: "reading the schema with pg_dump" });
   const outcome = await migrateSchema({
@@ -135,6 +135,8 @@ async function makeSchema(migration: Migration, session: pg.Client, { schemaIsOu
     connectTarget: connectTo(migration),
     ownership,
     tables,
+    owners: settings.migrateOwners,
+    privileges: settings.migratePrivileges,
     signal,
     onProgress: (done, total) => board.change({ step: `restoring the schema (${done} of ${total} statements)` }),
     ...(job.pgDumpPath === undefined ? {} : { pgDumpPath: job.pgDumpPath }),

@@ -1,3 +1,4 @@
+import { quoteName } from "../postgres/quote.ts";
 import { listed, type End, type FindingDraft, type MigrationContext, type PairCheck } from "./check.ts";
 
 /** These checks look at what a dump of the schema would have to make on the target; not when the user brought the schema. */
@@ -93,13 +94,32 @@ const policyRoles = (versionNum: number): string => `
    WHERE ${versionNum >= 90_500 ? "r.oid IN (SELECT unnest(polroles) FROM pg_policy) OR" : ""} r.oid IN (SELECT umuser FROM pg_user_mappings)
    ORDER BY 1`;
 
+/**
+ * Roles that own what a dump makes, or hold rights on it: the server notes both (pg_shdepend), but for the role that initdb
+ * made, which needs no note.
+ */
+const dumpedRoles = ({ migrateOwners, migratePrivileges }: MigrationContext["settings"]): string => `
+  SELECT DISTINCT r.rolname::text AS name FROM pg_shdepend d JOIN pg_roles r ON r.oid = d.refobjid
+   WHERE d.refclassid = 'pg_authid'::regclass AND d.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+     AND d.deptype IN (${[...(migrateOwners ? ["'o'"] : []), ...(migratePrivileges ? ["'a'"] : [])].join(", ") || "''"})
+  UNION
+  SELECT DISTINCT r.rolname::text FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner
+   WHERE ${migrateOwners} AND c.oid >= ${FIRST_USER_OID} AND c.relkind IN ('r', 'p', 'v', 'm', 'S') AND ${notOfExtension("pg_class", "c.oid")}
+   ORDER BY 1`;
+
 const roles: PairCheck = {
   kind: "RoleMissingOnTarget",
   scope: "both",
-  run: ofOurSchema(async ({ source, target }) => {
+  run: ofOurSchema(async ({ source, target, settings }) => {
     const known = new Set(await names(target, "SELECT rolname::text AS name FROM pg_roles"));
-    const missing = (await names(source, policyRoles(source.versionNum))).filter((name) => !known.has(name));
-    return missing.length === 0 ? [] : [{ detail: `Policies or user mappings name ${listed(missing)}.` }];
+    const missing = (all: readonly string[]): string[] => all.filter((name) => !known.has(name));
+    const named = missing(await names(source, policyRoles(source.versionNum)));
+    const owning = missing(await names(source, dumpedRoles(settings)));
+    const remedy = `On the target: ${[...new Set([...named, ...owning])].map((name) => `CREATE ROLE ${quoteName(name)};`).join(" ")}`;
+    return [
+      ...(named.length === 0 ? [] : [{ detail: `Policies or user mappings name ${listed(named)}.`, remedy }]),
+      ...(owning.length === 0 ? [] : [{ detail: `Objects belong to, or give rights to, ${listed(owning)}.`, remedy }]),
+    ];
   }),
 };
 

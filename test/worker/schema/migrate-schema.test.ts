@@ -245,6 +245,27 @@ test("the target user need not own what it is given: no comments on extensions, 
   expect(await target.query("SELECT FROM pg_publication")).toEqual([]);
 });
 
+test("owners and rights come along when they are asked for", async () => {
+  const { source, target } = await freshPair(["SELECT 1"]);
+  const [owner, reader] = [`owner_${source.name}`, `reader_${source.name}`];
+  for (const side of [source, target]) await side.query(`CREATE ROLE ${owner}`, `CREATE ROLE ${reader}`);
+  await source.query(
+    ...TWO_TABLES,
+    `ALTER TABLE sale OWNER TO ${owner}`,
+    `GRANT SELECT (id), UPDATE ON sale TO ${reader}`,
+    `ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO ${reader}`,
+  );
+  const tables = await tablesOf(source.server);
+  const connectTarget = connectTo(target.server);
+  await migrateSchema({ source: source.server, connectTarget, ownership, tables, owners: true, privileges: true, signal });
+  const facts = `SELECT relowner::regrole::text AS owner, relacl::text AS acl, (SELECT attacl::text FROM pg_attribute WHERE attrelid = c.oid AND attname = 'id') AS id,
+                        (SELECT defaclacl::text FROM pg_default_acl) AS defaults FROM pg_class c WHERE relname = 'sale'`;
+  const [arrived] = await target.query(facts);
+  const [sent] = await source.query(facts);
+  expect(arrived).toMatchObject({ owner, acl: expect.stringContaining(`${reader}=w/${owner}`) as string, id: `{${reader}=r/${owner}}` });
+  expect(arrived).toMatchObject({ owner: sent?.["owner"], id: sent?.["id"], defaults: sent?.["defaults"] });
+});
+
 test("an older pg_dump is not used, a wrong password is told as what it is, and the dump never shows it", async () => {
   const source = await freshDatabase(source13, "source");
   const folder = mkdtempSync(join(tmpdir(), "pgdms-"));

@@ -443,6 +443,22 @@ const cases: Case[] = [
     says: "only_here",
   },
   {
+    title: "an owner that the target lacks, when owners are to be kept",
+    kind: "RoleMissingOnTarget",
+    source: [role("owns_here"), TABLE, "ALTER TABLE orders OWNER TO owns_here"],
+    maps: { migrationSetting: { migrateSchema: "true", migrateOwners: "true" } },
+    mended: { maps: OUR_SCHEMA },
+    remedySays: 'CREATE ROLE "owns_here";',
+  },
+  {
+    title: "a role with rights that the target lacks, when rights are to be migrated",
+    kind: "RoleMissingOnTarget",
+    source: [role("reads_here"), TABLE, "GRANT SELECT ON orders TO reads_here"],
+    maps: { migrationSetting: { migrateSchema: "true", migratePrivileges: "true" } },
+    mended: { source: ["REVOKE SELECT ON orders FROM reads_here"] },
+    says: "reads_here",
+  },
+  {
     title: "a table of the target whose policies bind its owner as well",
     kind: "NoTargetRight",
     source: [TABLE],
