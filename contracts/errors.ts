@@ -471,6 +471,27 @@ const definitions = {
     "A text of the source cannot be stored in the target's encoding.",
     "Mend the text on the source, or use a target database of the source's encoding; then start a new migration.",
   ),
+  WalHalfUsed: warning(
+    "PG1230",
+    "The WAL held back on the source has passed 50 % of its limit.",
+    "Watch it: mend what slows the target, give the source more room for WAL, or load at a quieter hour.",
+  ),
+  WalNearlyUsed: warning(
+    "PG1231",
+    "The WAL held back on the source has passed 80 % of its limit.",
+    "Give the source more room for WAL now (disk, max_slot_wal_keep_size), or cancel the task, which drops the slot.",
+  ),
+  WalOverBudget: warning(
+    "PG1232",
+    "The WAL held back on the source is over walBudgetMB.",
+    "Give the source more room for WAL, or cancel the task, which drops the slot.",
+  ),
+  WalBudgetExceeded: error(
+    "PG1233",
+    "operator",
+    "The WAL held back on the source reached walBudgetMB; the migration was stopped and its slot dropped, as onWalBudget says.",
+    "Give the source more room for WAL and raise sourceSetting.walBudgetMB, or load at a quieter hour or with more fullLoadStreams; then start a new migration.",
+  ),
   Unexpected: error(
     "PG1299",
     "operator",

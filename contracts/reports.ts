@@ -10,6 +10,10 @@ import { COMMAND_STATES, DATABASE_STATES, TABLE_STATES, TASK_EVENTS } from "./li
 const count = z.number().int().nonnegative();
 const time = z.iso.datetime({ offset: true });
 
+/** What may bound the WAL that a slot holds: the user's budget, the source's own setting, the disk as the user says it is. */
+const WAL_LIMITS = ["walBudget", "maxSlotWalKeepSize", "sourceWalDisk"] as const;
+export type WalLimitedBy = (typeof WAL_LIMITS)[number];
+
 export const DatabaseProgress = z.object({
   kind: z.literal("database"),
   databaseName: z.string(),
@@ -39,6 +43,22 @@ export const DatabaseProgress = z.object({
   lagBytes: count,
   /** WAL that the slot keeps on the source, in bytes. */
   walHeldBytes: count,
+  /** How much WAL may be held before there is harm; null when nothing says so. */
+  walLimitBytes: count.nullable().default(null),
+  /** What the limit comes from. */
+  walLimitedBy: z.enum(WAL_LIMITS).nullable().default(null),
+  /** How fast the WAL held grows, smoothed over minutes; negative when it shrinks. Null until it was watched for a while. */
+  walGrowthBytesPerSecond: z.number().nullable().default(null),
+  /** When the limit is reached if it goes on like this, in seconds; null when it does not grow or has no limit. */
+  walFullInSeconds: z.number().nonnegative().nullable().default(null),
+  /** What the source says of the slot's WAL: reserved, extended, unreserved or lost (PostgreSQL 13 and later). */
+  walStatus: z.string().nullable().default(null),
+  /** Age of the snapshot that the load reads, in seconds; null when there is none. */
+  snapshotAgeSeconds: z.number().nonnegative().nullable().default(null),
+  /** Transactions since the oldest row that the source's vacuum must keep for the load's snapshot or the slot. */
+  xminAge: count.nullable().default(null),
+  /** The same of the catalogs, which the slot holds back as long as it exists. */
+  catalogXminAge: count.nullable().default(null),
   appliedLsn: z.string().nullable(),
 });
 export type DatabaseProgress = z.infer<typeof DatabaseProgress>;

@@ -136,6 +136,24 @@ export const settingDefinitions = {
     default: "0",
     help: "What the source may hold in memory of transactions that it decodes (logical_decoding_work_mem of the change stream, PostgreSQL 13 and later). 0: half of its shared_buffers, from 64 to 1024.",
   },
+  walBudgetMB: {
+    map: "sourceSetting",
+    type: { kind: "integer", min: 0, max: 100_000_000, unit: "MB" },
+    default: "0",
+    help: "How much WAL the migration's slot may hold back on the source: warnings come at 50 % and 80 % of it, at 100 % onWalBudget is done. 0: no budget.",
+  },
+  onWalBudget: {
+    map: "sourceSetting",
+    type: { kind: "choice", values: ["warn", "stopAndDropSlot"] },
+    default: "warn",
+    help: "What to do when the WAL held back reaches walBudgetMB: warn and go on, or fail the database and drop its slot, so that the source frees its WAL at once.",
+  },
+  sourceWalDiskMB: {
+    map: "sourceSetting",
+    type: { kind: "integer", min: 0, max: 100_000_000, unit: "MB" },
+    default: "0",
+    help: "How much WAL the source's disk has room for; PostgreSQL does not tell. Only for the forecast and the warnings at 50 % and 80 %. 0: not known.",
+  },
   encryptSource: {
     map: "sourceSetting",
     type: { kind: "choice", values: ["asGiven", "true", "false"] },

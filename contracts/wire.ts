@@ -3,7 +3,7 @@ import { SUPPORTED_TASK_TYPES, TASK_TYPES, type TaskType } from "./commands.ts";
 import { ConnectionInfo } from "./connection.ts";
 import { type ReportedError } from "./errors.ts";
 import { type CommandState, type DatabaseState, type MigrationState, type TableState, type TaskState } from "./lifecycle.ts";
-import { type Comparison, type CutoverReport } from "./reports.ts";
+import { type Comparison, type CutoverReport, type WalLimitedBy } from "./reports.ts";
 
 /**
  * The bodies of the REST API: what the classic `Microsoft.DataMigration` clients send and read, and beside it our own
@@ -347,6 +347,22 @@ export interface DatabaseLevelOutput {
   readonly lagBytes: number;
   /** WAL that the slot keeps on the source. */
   readonly walHeldBytes: number;
+  /** How much WAL may be held before there is harm; null when nothing says so. */
+  readonly walLimitBytes: number | null;
+  /** What the limit comes from: the smallest counts. */
+  readonly walLimitedBy: WalLimitedBy | null;
+  /** How fast the WAL held grows, smoothed over minutes; negative when it shrinks. */
+  readonly walGrowthBytesPerSecond: number | null;
+  /** When the limit is reached if it goes on like this; null when it does not grow or has no limit. */
+  readonly walFullInSeconds: number | null;
+  /** What the source says of the slot's WAL: reserved, extended, unreserved or lost (PostgreSQL 13 and later). */
+  readonly walStatus: string | null;
+  /** Age of the snapshot that the load reads. */
+  readonly snapshotAgeSeconds: number | null;
+  /** Transactions since the oldest row that the source's vacuum must keep for the load's snapshot or the slot. */
+  readonly xminAge: number | null;
+  /** The same of the catalogs, which the slot holds back as long as it exists. */
+  readonly catalogXminAge: number | null;
   readonly appliedLsn: string | null;
   readonly cutover: CutoverReport | null;
   readonly findings: readonly FindingView[];

@@ -121,7 +121,7 @@ function loadingTables(tables: readonly TableLevelOutput[]): string {
 
 const syncLine = (database: DatabaseLevelOutput): string =>
   `pending ${count(database.incomingChanges)} · applied ${count(database.appliedChanges)} · lag ${database.latencySeconds.toFixed(1)} s · ` +
-  `source keeps ${bytes(database.walHeldBytes)} of WAL`;
+  `source keeps ${bytes(database.walHeldBytes)} of WAL${database.walLimitBytes === null ? "" : ` (limit ${bytes(database.walLimitBytes)})`}`;
 
 type Told = Pick<FindingView, "code" | "severity" | "message" | "remedy" | "resolved">;
 

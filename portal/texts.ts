@@ -392,6 +392,10 @@ export const texts = {
     walShrinking: (rate: string) => `shrinks by ${rate}`,
     walWatching: "watching how it changes",
     walReleased: "Released",
+    walOfLimit: (share: string, limit: string, by: string) => `${share} of ${limit} (${by})`,
+    walLimitedBy: { walBudget: "walBudgetMB", maxSlotWalKeepSize: "max_slot_wal_keep_size", sourceWalDisk: "disk of the source" },
+    walFullIn: (duration: string) => `full in ${duration} at this rate`,
+    walFull: "the limit is reached",
 
     chartsTitle: "Over time",
     rowsChart: "Rows per second",

@@ -79,6 +79,18 @@ const instruments: readonly Instrument[] = [
     description: "WAL that the slot keeps on the source.",
     read: ({ walHeldBytes }) => [{ value: walHeldBytes }],
   },
+  {
+    name: "pgdms.wal.limit",
+    unit: "By",
+    description: "WAL that the slot may keep on the source before there is harm, where a limit is known.",
+    read: ({ walLimitBytes }) => (walLimitBytes === null ? [] : [{ value: walLimitBytes }]),
+  },
+  {
+    name: "pgdms.snapshot.age",
+    unit: "s",
+    description: "Age of the source's snapshot that the load reads; vacuum on the source waits for it.",
+    read: ({ snapshotAgeSeconds }) => (snapshotAgeSeconds === null ? [] : [{ value: snapshotAgeSeconds }]),
+  },
 ];
 
 /** For those who show them. */

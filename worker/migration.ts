@@ -10,6 +10,7 @@ import { type Orders, StopAsked } from "./orders.ts";
 import { inPhase } from "./phase.ts";
 import { type ProgressBoard } from "./progress-board.ts";
 import { type Server } from "./postgres/server.ts";
+import { underSourceWatch } from "./source/source-watch.ts";
 import { EpochTooLow } from "./target/bookkeeping.ts";
 import { type Prepared, prepare } from "./target/prepare.ts";
 import { type Ownership } from "./target/ownership.ts";
@@ -40,7 +41,7 @@ export async function migrateDatabase(migration: Migration): Promise<void> {
   const { board, job } = migration;
   try {
     if (job.ended) return await finishEnded(migration, job.ended);
-    await runPhases(migration);
+    await underSourceWatch(migration, runPhases);
     await end(migration, "COMPLETE", []);
   } catch (thrown) {
     await endEarly(migration, thrown);

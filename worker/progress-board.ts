@@ -163,6 +163,14 @@ const emptyDatabase = (databaseName: string, targetDatabaseName: string): Databa
   latencySeconds: 0,
   lagBytes: 0,
   walHeldBytes: 0,
+  walLimitBytes: null,
+  walLimitedBy: null,
+  walGrowthBytesPerSecond: null,
+  walFullInSeconds: null,
+  walStatus: null,
+  snapshotAgeSeconds: null,
+  xminAge: null,
+  catalogXminAge: null,
   appliedLsn: null,
 });
 

@@ -9,11 +9,12 @@ import {
   formatShort,
   NOTHING,
 } from "../figures/format.ts";
-import { ratePerSecond, timeLeft, walForecast } from "../figures/rates.ts";
+import { ratePerSecond, timeLeft } from "../figures/rates.ts";
 import { texts } from "../texts.ts";
 import { loadedShare } from "./database-words.ts";
 import type { DatabaseView } from "./migration-view.ts";
 import { Tile } from "./tile.tsx";
+import { walNotes, walTone } from "./wal-words.ts";
 
 const useStyles = makeStyles({
   tiles: {
@@ -57,7 +58,12 @@ export function DatabaseFigures({ database }: { readonly database: DatabaseView 
         notes={isOver || appliedRate === undefined ? [] : [formatPerSecond(Math.max(0, appliedRate))]}
       />
       <Tile title={words.lagTitle} value={formatDuration(output.latencySeconds)} notes={[formatBytes(output.lagBytes), words.lagHelp]} />
-      <Tile title={words.walTitle} value={walValue(output)} notes={isOver ? [] : [walNote(database)]} />
+      <Tile
+        title={words.walTitle}
+        value={walValue(output)}
+        notes={isOver ? [] : walNotes(database)}
+        tone={isOver ? "calm" : walTone(output.walHeldBytes, output.walLimitBytes)}
+      />
     </div>
   );
 }
@@ -90,16 +96,4 @@ function leftNote({ output, history }: Pick<DatabaseView, "output" | "history">)
   const about = texts.migration.timeLeft(formatDuration(Math.max(1, left.seconds)));
   const [from, until] = [formatDuration(Math.max(1, left.fromSeconds)), formatDuration(Math.max(1, left.untilSeconds))];
   return from === until ? about : `${about} (${texts.migration.timeLeftRange(from, until)})`;
-}
-
-/** Less change than this is noise of the moment of reading. */
-const steadyBytesPerSecond = 1024;
-
-function walNote({ history }: DatabaseView): string {
-  const forecast = walForecast(history);
-  if (!forecast) return texts.migration.walWatching;
-  const { growthBytesPerSecond, inOneHourBytes } = forecast;
-  if (Math.abs(growthBytesPerSecond) < steadyBytesPerSecond) return texts.migration.walSteady;
-  if (growthBytesPerSecond < 0) return texts.migration.walShrinking(formatBytesPerSecond(-growthBytesPerSecond));
-  return texts.migration.walGrowing(formatBytesPerSecond(growthBytesPerSecond), formatBytes(inOneHourBytes));
 }

@@ -1,4 +1,4 @@
-import { makeStyles, Text, tokens } from "@fluentui/react-components";
+import { makeStyles, mergeClasses, Text, tokens } from "@fluentui/react-components";
 import type { ReactNode } from "react";
 
 const useStyles = makeStyles({
@@ -20,6 +20,8 @@ const useStyles = makeStyles({
     fontWeight: tokens.fontWeightSemibold,
   },
   value: { fontVariantNumeric: "tabular-nums" },
+  warning: { border: `1px solid ${tokens.colorStatusWarningBorder2}`, backgroundColor: tokens.colorStatusWarningBackground1 },
+  danger: { border: `1px solid ${tokens.colorStatusDangerBorder2}`, backgroundColor: tokens.colorStatusDangerBackground1 },
   notes: { color: tokens.colorNeutralForeground2, fontVariantNumeric: "tabular-nums" },
 });
 
@@ -29,13 +31,17 @@ interface Props {
   readonly help?: string;
   readonly notes: readonly string[];
   readonly children?: ReactNode;
+  /** Anything but calm is also said in the notes: colour alone tells nobody who cannot see it. */
+  readonly tone?: Tone;
 }
 
+export type Tone = "calm" | "warning" | "danger";
+
 /** One figure, large, with what belongs to it. */
-export function Tile({ title, value, help, notes, children }: Props) {
+export function Tile({ title, value, help, notes, children, tone = "calm" }: Props) {
   const styles = useStyles();
   return (
-    <section className={styles.tile} aria-label={title} title={help}>
+    <section className={mergeClasses(styles.tile, tone !== "calm" && styles[tone])} aria-label={title} title={help}>
       <h3 className={styles.title}>{title}</h3>
       <Text className={styles.value} size={600} weight="semibold">
         {value}

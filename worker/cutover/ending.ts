@@ -44,7 +44,8 @@ const leftoverStatements = (name: string): string =>
 
 async function cleanSource(migration: Migration): Promise<void> {
   const { source, job } = migration;
-  const row = await readOwnRow(migration);
+  // The slot does not wait for a target that does not answer.
+  const reading = readOwnRow(migration);
   const name = objectName(job.taskId, job.selected.name);
   const signal = AbortSignal.timeout(CLEAN_UP_MS_MAX);
   await withRetry(
@@ -55,6 +56,7 @@ async function cleanSource(migration: Migration): Promise<void> {
         async (client) => {
           await endOwnWalSender(client, name);
           await dropSlot(client, name, { signal });
+          const row = await reading;
           if (row?.plugin !== "test_decoding") await dropPublication(client, name).catch(ignoreMissingRight);
           for (const table of row?.changedIdentities ?? [])
             await client.query(`ALTER TABLE IF EXISTS ONLY ${quoteTable(table)} REPLICA IDENTITY DEFAULT`);

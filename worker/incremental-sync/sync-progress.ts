@@ -17,7 +17,7 @@ export class SyncProgress {
 
   constructor(migration: Migration, slot: string) {
     this.#migration = migration;
-    this.#monitor = new SourceMonitor(migration.source, slot);
+    this.#monitor = new SourceMonitor(migration.source, { slot, task: migration.job.taskId.slice(0, 8) });
   }
 
   applied(counts: ChangeCounts): void {
@@ -56,7 +56,7 @@ export class SyncProgress {
     const { board } = this.#migration;
     this.#show(sync);
     const sample = await this.#monitor.read();
-    if (sample) board.change({ lagBytes: bytesBetween(sync.position, sample.currentLsn), walHeldBytes: sample.walHeldBytes });
+    if (sample) board.change({ lagBytes: bytesBetween(sync.position, sample.currentLsn) });
   }
 
   async close(sync: IncrementalSync): Promise<void> {

@@ -1,5 +1,5 @@
 import type pg from "pg";
-import { bytesBetween, parseLsn, type Lsn } from "../../contracts/lsn.ts";
+import { parseLsn, type Lsn } from "../../contracts/lsn.ts";
 import { connect, versionNum } from "../postgres/connect.ts";
 import { type Server } from "../postgres/server.ts";
 import { readSlot } from "./slot.ts";
@@ -10,6 +10,19 @@ export interface SourceSample {
   readonly currentLsn: Lsn;
   /** WAL that the slot keeps from being recycled. */
   readonly walHeldBytes: number;
+  /** False before it is made, and once somebody dropped it. */
+  readonly hasSlot: boolean;
+  /** reserved, extended, unreserved or lost; null before PostgreSQL 13. */
+  readonly walStatus: string | null;
+  /** Bytes that may be written before the slot is in danger; null when unlimited, lost or not known. */
+  readonly safeWalSizeBytes: number | null;
+  /** max_slot_wal_keep_size; null when unlimited, and before PostgreSQL 13. */
+  readonly slotWalKeepBytes: number | null;
+  /** Age of the oldest transaction that reads the load's snapshot, in seconds. */
+  readonly snapshotAgeSeconds: number | null;
+  /** Transactions since the oldest row that vacuum must keep for the load's snapshot or for the slot. */
+  readonly xminAge: number | null;
+  readonly catalogXminAge: number | null;
 }
 
 /** The source's current position, by the function's name of its version (renamed in 10). */
@@ -20,16 +33,48 @@ export async function readCurrentLsn(client: pg.ClientBase, version: number): Pr
   return parseLsn(rows[0]?.lsn ?? "");
 }
 
+interface HeldRow {
+  readonly keep_mb: string | null;
+  readonly snapshot_age: string | null;
+  readonly xmin_age: string | null;
+  readonly catalog_xmin_age: string | null;
+}
+
+/**
+ * What the migration holds back besides WAL. Its snapshot is held by the session that exports it and by the load's
+ * streams, which read it. Ages can be negative for a moment: a transaction may begin between the two looks.
+ */
+const HELD_SQL = `
+  SELECT (SELECT setting FROM pg_settings WHERE name = 'max_slot_wal_keep_size') AS keep_mb,
+         greatest(extract(epoch FROM clock_timestamp() - a.xact_start), 0)::text AS snapshot_age,
+         greatest(a.age, age(s.xmin), 0)::text AS xmin_age, greatest(age(s.catalog_xmin), 0)::text AS catalog_xmin_age
+    FROM (SELECT min(xact_start) AS xact_start, max(age(backend_xmin)) AS age
+            FROM pg_stat_activity
+           WHERE datname = current_database() AND usename = current_user AND backend_xmin IS NOT NULL
+             AND (left(application_name, length($2)) = $2 OR left(application_name, length($3)) = $3)) a
+    LEFT JOIN pg_replication_slots s ON s.slot_name = $1`;
+
+const MEGABYTE = 1024 * 1024;
+
+const numberOrNull = (text: string | null | undefined): number | null => (text === null || text === undefined ? null : Number(text));
+
+/** What tells a migration's slot and sessions on its source. */
+export interface SourceNames {
+  readonly slot: string;
+  /** How the purposes of its sessions begin: the task's first digits. */
+  readonly task: string;
+}
+
 /** Looks at the source now and then, on one session that is opened again when it breaks. Never fails: no answer is no sample. */
 export class SourceMonitor {
   readonly #source: Server;
-  readonly #slot: string;
+  readonly #names: SourceNames;
   #session: { readonly client: pg.Client; readonly version: number } | undefined;
   #isReading = false;
 
-  constructor(source: Server, slot: string) {
+  constructor(source: Server, names: SourceNames) {
     this.#source = source;
-    this.#slot = slot;
+    this.#names = names;
   }
 
   async read(): Promise<SourceSample | undefined> {
@@ -37,9 +82,24 @@ export class SourceMonitor {
     this.#isReading = true;
     try {
       const { client, version } = (this.#session ??= await this.#open());
-      const currentLsn = await readCurrentLsn(client, version);
-      const slot = await readSlot(client, version, this.#slot);
-      return { currentLsn, walHeldBytes: slot?.restartLsn ? bytesBetween(slot.restartLsn, currentLsn) : 0 };
+      const slot = await readSlot(client, version, this.#names.slot);
+      const { rows } = await client.query<HeldRow>(HELD_SQL, [
+        this.#names.slot,
+        `pgdms: slot ${this.#names.slot.slice(0, 50)}`,
+        `pgdms: ${this.#names.task} load`,
+      ]);
+      const keepMB = numberOrNull(rows[0]?.keep_mb);
+      return {
+        currentLsn: await readCurrentLsn(client, version),
+        walHeldBytes: slot?.walHeldBytes ?? 0,
+        hasSlot: slot !== undefined,
+        walStatus: slot?.walStatus ?? null,
+        safeWalSizeBytes: slot?.safeWalSizeBytes ?? null,
+        slotWalKeepBytes: keepMB === null || keepMB < 0 ? null : keepMB * MEGABYTE,
+        snapshotAgeSeconds: numberOrNull(rows[0]?.snapshot_age),
+        xminAge: slot === undefined && rows[0]?.snapshot_age === null ? null : numberOrNull(rows[0]?.xmin_age),
+        catalogXminAge: slot === undefined ? null : numberOrNull(rows[0]?.catalog_xmin_age),
+      };
     } catch {
       await this.close();
       return undefined;

@@ -56,6 +56,11 @@ const loading: Scenario = (elapsedMs) => {
     latencySeconds: 412 + elapsedMs / 1000,
     lagBytes: 1_288_490_188 + elapsedMs * 310,
     walHeldBytes: 1_610_612_736 + elapsedMs * 320,
+    walLimitBytes: 2_684_354_560,
+    walLimitedBy: "maxSlotWalKeepSize",
+    walGrowthBytesPerSecond: 320_000,
+    walFullInSeconds: 3_355,
+    snapshotAgeSeconds: 900 + elapsedMs / 1000,
     appliedLsn: "29/0001FA40",
     findings: [
       {

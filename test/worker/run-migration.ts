@@ -1,0 +1,144 @@
+import { randomUUID } from "node:crypto";
+import { createServer, connect as connectTo, type AddressInfo, type Socket } from "node:net";
+import { expect } from "vitest";
+import { type DatabaseProgress, type Finding, type ReportItem } from "../../contracts/reports.ts";
+import { requireSettings, type SettingMaps } from "../../contracts/settings.ts";
+import { type DatabaseEnd, type FromDatabase } from "../../worker/database-job.ts";
+import { createLogger } from "../../worker/log.ts";
+import { migrateDatabase } from "../../worker/migration.ts";
+import { Orders } from "../../worker/orders.ts";
+import { ProgressBoard } from "../../worker/progress-board.ts";
+import { type TestDatabase } from "../setup/databases.ts";
+
+/** One database's migration, run here without threads and broker: everything that the worker does on both servers. */
+export interface RunningMigration {
+  readonly taskId: string;
+  readonly orders: Orders;
+  /** Codes of the findings in the order in which they were raised ("+") and taken back ("-"). */
+  readonly told: readonly string[];
+  readonly findings: readonly Finding[];
+  /** What was reported last of the database. */
+  database(): DatabaseProgress | undefined;
+  /** Every report of the database so far. */
+  readonly reports: readonly DatabaseProgress[];
+  until(what: string, isSo: (database: DatabaseProgress) => boolean): Promise<void>;
+  readonly ended: Promise<{ readonly end: DatabaseEnd; readonly codes: readonly string[] }>;
+}
+
+export function runMigration(
+  { source, target }: { readonly source: TestDatabase; readonly target: TestDatabase },
+  setting: SettingMaps = {},
+): RunningMigration {
+  const taskId = randomUUID();
+  const orders = new Orders();
+  const log = createLogger(process.env["TEST_LOG_LEVEL"] ?? "silent", "test");
+  const told: string[] = [];
+  const findings: Finding[] = [];
+  const reports: DatabaseProgress[] = [];
+  const take = (items: readonly ReportItem[]): void => {
+    for (const item of items) {
+      if (item.kind === "database") reports.push(item);
+      if (item.kind !== "finding") continue;
+      findings.push(item);
+      told.push(`${item.resolved ? "-" : "+"}${item.error.code}`);
+    }
+  };
+  const maps = {
+    migrationSetting: setting.migrationSetting ?? {},
+    sourceSetting: setting.sourceSetting ?? {},
+    targetSetting: setting.targetSetting ?? {},
+  };
+  let resolveEndRecorded: () => void = () => undefined;
+  let resolveEnded: (ended: Awaited<RunningMigration["ended"]>) => void = () => undefined;
+  const ended = new Promise<Awaited<RunningMigration["ended"]>>((resolve) => (resolveEnded = resolve));
+  const tell = (message: FromDatabase): void => {
+    if (message.kind !== "ended") return;
+    resolveEndRecorded();
+    void migration.then(() => resolveEnded({ end: message.end, codes: message.errors.map(({ code }) => code) }));
+  };
+  const migration = migrateDatabase({
+    job: {
+      taskId,
+      epoch: 1,
+      workerId: "test",
+      logLevel: "silent",
+      source: source.reference,
+      target: target.reference,
+      selected: { name: source.name, targetDatabaseName: target.name, selectedTables: [], ...maps },
+      secrets: {},
+      pgDumpPath: undefined,
+      ended: undefined,
+    },
+    source: source.server,
+    target: target.server,
+    settings: requireSettings(maps),
+    ownership: { taskId, epoch: 1 },
+    board: new ProgressBoard({ databaseName: source.name, targetDatabaseName: target.name, send: take, log }),
+    orders,
+    signal: orders.signal,
+    log,
+    tell,
+    endRecorded: new Promise<void>((resolve) => (resolveEndRecorded = resolve)),
+  });
+  const database = (): DatabaseProgress | undefined => reports.at(-1);
+  return {
+    taskId,
+    orders,
+    told,
+    findings,
+    reports,
+    database,
+    until: (what, isSo) =>
+      expect
+        .poll(
+          () => {
+            const now = database();
+            return now !== undefined && isSo(now) ? what : { state: now?.state, step: now?.step, held: now?.walHeldBytes, told };
+          },
+          { timeout: 60_000, interval: 50 },
+        )
+        .toBe(what),
+    ended,
+  };
+}
+
+/** A way to a server that can be taken away. */
+export interface Line {
+  readonly port: number;
+  /** Every connection breaks, and no new one is taken. */
+  cut(): Promise<void>;
+  mend(): Promise<void>;
+}
+
+export async function lineTo(port: number): Promise<Line> {
+  const sockets = new Set<Socket>();
+  const server = createServer((near) => {
+    const far = connectTo(port, "127.0.0.1");
+    for (const [socket, other] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      sockets.add(socket);
+      socket.on("error", () => undefined).on("close", () => other.destroy());
+      socket.pipe(other);
+    }
+  });
+  const listen = (on: number) => new Promise<void>((resolve) => server.listen(on, "127.0.0.1", resolve));
+  await listen(0);
+  const { port: ownPort } = server.address() as AddressInfo;
+  return {
+    port: ownPort,
+    cut: async () => {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      for (const socket of sockets) socket.destroy();
+      await closed;
+    },
+    mend: () => listen(ownPort),
+  };
+}
+
+/** The database by another way. */
+export const through = (database: TestDatabase, { port }: Line): TestDatabase => {
+  const reference = { ...database.reference, port };
+  return { ...database, reference, server: { ...database.server, connection: reference } };
+};

@@ -1,0 +1,88 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from "vitest";
+import { startPostgres, type PostgresServer } from "../../../local/postgres.ts";
+import { createDatabase, type TestDatabase } from "../../setup/databases.ts";
+import { lineTo, runMigration, through } from "../run-migration.ts";
+
+const MB = 1024 * 1024;
+
+/** A source of its own: what it keeps for a slot is a setting of the whole server. */
+describe("what the migration holds back on its source", () => {
+  let server: PostgresServer;
+  let source: TestDatabase;
+  let target: TestDatabase;
+  const clean: (() => Promise<unknown>)[] = [];
+
+  beforeAll(async () => {
+    server = await startPostgres({ version: "13", settings: { max_slot_wal_keep_size: "128MB", checkpoint_timeout: "1h" } });
+  });
+  afterAll(() => server.stop());
+  beforeEach(async () => {
+    source = await createDatabase("source", server.port);
+    target = await createDatabase("target", inject("postgres17Port"));
+    for (const database of [source, target]) await database.query("CREATE TABLE t (id int PRIMARY KEY, note text)");
+    await source.query("INSERT INTO t SELECT g, 'note ' || g FROM generate_series(1, 1000) g");
+  });
+  afterEach(async () => {
+    for (const work of clean.splice(0)) await work();
+    await Promise.all([source.drop(), target.drop()]);
+  });
+
+  /** WAL that says nothing: nobody has to apply it. */
+  const fill = (megabytes: number) =>
+    source.query("SELECT pg_logical_emit_message(false, 'fill', repeat('x', 1048576)) FROM generate_series(1, $1)", [
+      Math.round(megabytes),
+    ]);
+
+  const slots = async () => (await source.query("SELECT slot_name FROM pg_replication_slots WHERE database = current_database()")).rows;
+
+  /** The sync stands still: one change waits for a lock on the target. */
+  async function holdUpSync() {
+    const holder = await target.connect();
+    await holder.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
+    clean.push(() => holder.end());
+    await source.query("INSERT INTO t VALUES (0, 'waits')");
+    return () => holder.query("COMMIT");
+  }
+
+  test("is told against max_slot_wal_keep_size: warnings at 50 % and 80 %, and when they are over", async () => {
+    const migration = runMigration({ source, target });
+    await migration.until("ready", ({ state }) => state === "READY_TO_COMPLETE");
+    const release = await holdUpSync();
+    await migration.until("limit known", ({ walLimitedBy }) => walLimitedBy === "maxSlotWalKeepSize");
+    const limit = migration.database()?.walLimitBytes ?? 0;
+    expect(limit).toBeGreaterThan(128 * MB - 17 * MB);
+    await fill((limit / MB) * 0.6);
+    await migration.until("half used", () => migration.told.includes("+PG1230"));
+    expect(migration.told).not.toContain("+PG1231");
+    expect(migration.findings.find(({ error }) => error.code === "PG1230")?.error.message).toMatch(/It is \d+ MB of 1\d\d MB \(max_slot_/);
+    await fill((limit / MB) * 0.25);
+    await migration.until("nearly used", () => migration.told.includes("+PG1231"));
+    expect(migration.database()).toMatchObject({ state: "READY_TO_COMPLETE", walStatus: "reserved" });
+    expect(migration.database()?.catalogXminAge).toBeGreaterThan(0);
+    await release();
+    await migration.until("nothing pending", ({ lagBytes }) => lagBytes < MB);
+    await source.query("CHECKPOINT"); // tells the slot where it may go on from
+    await migration.until("taken back", () => migration.told.includes("-PG1230") && migration.told.includes("-PG1231"));
+    migration.orders.cancel();
+    expect(await migration.ended).toEqual({ end: "CANCELLED", codes: [] });
+    expect(await slots()).toEqual([]);
+  });
+
+  test("over walBudgetMB with stopAndDropSlot: the database fails and its slot is gone, although the target is away", async () => {
+    const line = await lineTo(target.port);
+    clean.push(() => line.cut().catch(() => undefined));
+    const migration = runMigration(
+      { source, target: through(target, line) },
+      { sourceSetting: { walBudgetMB: "20", onWalBudget: "stopAndDropSlot" } },
+    );
+    await migration.until("ready", ({ state }) => state === "READY_TO_COMPLETE");
+    await line.cut();
+    await source.query("INSERT INTO t VALUES (0, 'waits')");
+    await fill(25);
+    await expect.poll(slots, { timeout: 20_000 }).toEqual([]);
+    await line.mend();
+    expect(await migration.ended).toEqual({ end: "FAILED", codes: ["PG1233"] });
+    expect(migration.told).toEqual(expect.arrayContaining(["+PG1230", "+PG1231", "+PG1232", "+PG1233"]));
+    expect(migration.told).not.toContain("+PG1212");
+  });
+});
