@@ -378,6 +378,18 @@ const definitions = {
     "Partitions of the source go to one table of the target that has no key to tell their rows apart.",
     "Give the target's table a primary key, or cut it as the source does.",
   ),
+  TooFewLocksForSchema: error(
+    "PG1159",
+    "operator",
+    "The target's table of locks cannot hold the schema, which is made in one transaction.",
+    "Raise max_locks_per_transaction on the target and restart it.",
+  ),
+  ConstraintNotRestorable: error(
+    "PG1160",
+    "operator",
+    "pg_dump cannot carry an exclusion or WITHOUT OVERLAPS constraint of a partitioned table with partitions.",
+    "Restore the schema by hand with the constraint added to the whole table, and leave migrateSchema off; or drop it until after the cutover.",
+  ),
   TruncateNotFollowed: warning(
     "PG1168",
     "TRUNCATE is not in the change stream of the source: logical decoding has it since PostgreSQL 11.",

@@ -153,5 +153,25 @@ const catalogGrants: PairCheck = {
   }),
 };
 
+/**
+ * pg_dump makes such a constraint for the whole table and for each partition and then attaches these, which the server
+ * refuses: "No support currently for comparing exclusion indexes" (index.c, CompareIndexInfo). On partitioned tables since 17.
+ */
+const UNATTACHABLE = (versionNum: number): string => `
+  SELECT format('%s of %s.%s', k.conname, n.nspname, t.relname) AS name
+    FROM pg_constraint k JOIN pg_class t ON t.oid = k.conrelid JOIN pg_namespace n ON n.oid = t.relnamespace
+   WHERE t.relkind = 'p' AND k.conparentid = 0 AND (k.contype = 'x'${versionNum >= 180_000 ? " OR (k.contype IN ('p', 'u') AND k.conperiod)" : ""})
+     AND EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = k.conindid)
+   ORDER BY 1`;
+
+const unattachable: PairCheck = {
+  kind: "ConstraintNotRestorable",
+  scope: "both",
+  run: ofOurSchema(async ({ source }) => {
+    const found = source.versionNum >= 170_000 ? await names(source, UNATTACHABLE(source.versionNum)) : [];
+    return found.length === 0 ? [] : [{ detail: `${listed(found)}.` }];
+  }),
+};
+
 /** Whether the target can hold the schema that a dump would make. */
-export const portabilityChecks: readonly PairCheck[] = [collations, languages, superuser, roles, tablespaces, catalogGrants];
+export const portabilityChecks: readonly PairCheck[] = [collations, languages, superuser, roles, unattachable, tablespaces, catalogGrants];

@@ -148,3 +148,30 @@ test("a table that may not be read counts as filled when it has pages, and spoil
     ["public.open_full", true],
   ]);
 });
+
+test("a schema that the target's table of locks cannot hold is refused, with the setting to raise", async () => {
+  const [source, target] = await Promise.all([freshDatabase(oldPostgres, "source"), freshDatabase(smallPostgres, "target")]);
+  await source.query(
+    "DO $$ BEGIN FOR i IN 1..150 LOOP EXECUTE format('CREATE TABLE many_%s (id serial PRIMARY KEY, t text UNIQUE)', i); END LOOP; END $$",
+  );
+  const { findings } = await findingsOf(source, target, { migrateSchema: "true", fullLoadStreams: "1" });
+  const refused = findings.find(({ code }) => code === errors.TooFewLocksForSchema.code);
+  expect(refused?.message).toContain("The target has about 200 locks in all, for 900 tables, indexes and sequences");
+  expect(refused?.remedy).toContain("ALTER SYSTEM SET max_locks_per_transaction = 128;");
+  const select = await findingsOf(source, target, { fullLoadStreams: "1" });
+  expect(select.findings.map(({ code }) => code)).not.toContain(errors.TooFewLocksForSchema.code);
+});
+
+test("a constraint of a partitioned table that pg_dump cannot carry is told before anything is made", async () => {
+  const [source, target] = await Promise.all([freshDatabase(smallPostgres, "source"), freshDatabase(smallPostgres, "target")]);
+  await source.query(
+    "CREATE EXTENSION btree_gist",
+    "CREATE TABLE booked (k int, during daterange, CONSTRAINT once UNIQUE (k, during WITHOUT OVERLAPS)) PARTITION BY LIST (k)",
+  );
+  const ours = { migrateSchema: "true", fullLoadStreams: "1" };
+  expect(await kindsOf(source, target, ours)).not.toContain("ConstraintNotRestorable");
+  await source.query("CREATE TABLE booked_1 PARTITION OF booked FOR VALUES IN (1)");
+  const { findings } = await findingsOf(source, target, ours);
+  expect(findings.find(({ code }) => code === errors.ConstraintNotRestorable.code)?.message).toContain("once of public.booked");
+  expect(await kindsOf(source, target)).not.toContain("ConstraintNotRestorable");
+});
