@@ -16,8 +16,8 @@ const looks = (["light", "dark"] as const).flatMap((colorScheme) => [
   { colorScheme, size: "narrow", viewport: { width: 390, height: 844 } },
 ]);
 const readmePictures = [
-  { screen: "migration-loading", colorScheme: "light", file: "docs/images/portal-migration.png" },
-  { screen: "report", colorScheme: "dark", file: "docs/images/portal-report.png" },
+  { screen: "migration-loading", colorScheme: "light", height: 1000, file: "docs/images/portal-migration.png" },
+  { screen: "report", colorScheme: "dark", height: 1240, file: "docs/images/portal-report.png" },
 ] as const;
 
 const [folder = "dist/screenshots", ...wanted] = process.argv.slice(2);
@@ -42,8 +42,8 @@ async function takeAllPictures(): Promise<void> {
 
 async function takeReadmePictures(): Promise<void> {
   await mkdir("docs/images", { recursive: true });
-  for (const { screen: name, colorScheme, file } of readmePictures) {
-    const browser = await startBrowser({ colorScheme, viewport: { width: 1280, height: 960 } });
+  for (const { screen: name, colorScheme, height, file } of readmePictures) {
+    const browser = await startBrowser({ colorScheme, viewport: { width: 1280, height } });
     try {
       const screen = screens.find((one) => one.name === name);
       if (screen) await takePicture(await browser.context.newPage(), screen, file, "window");
