@@ -17,7 +17,7 @@ const looks = (["light", "dark"] as const).flatMap((colorScheme) => [
 ]);
 const readmePictures = [
   { screen: "migration-loading", colorScheme: "light", height: 1000, file: "docs/images/portal-migration.png" },
-  { screen: "report", colorScheme: "dark", height: 1240, file: "docs/images/portal-report.png" },
+  { screen: "report", colorScheme: "dark", height: 1300, file: "docs/images/portal-report.png" },
 ] as const;
 
 const [folder = "dist/screenshots", ...wanted] = process.argv.slice(2);

@@ -22,6 +22,18 @@ const columns: readonly Column<TableLevelOutput>[] = [
     sortBy: ({ tableName }) => tableName,
   },
   {
+    key: "verdict",
+    title: words.columns.verdict,
+    width: "minmax(110px, 1fr)",
+    cell: ({ comparison }) =>
+      comparison === null
+        ? dotWord("none", words.notCompared)
+        : comparison.equal
+          ? dotWord("good", words.equal)
+          : dotWord("bad", words.different),
+    sortBy: ({ comparison }) => (comparison === null ? 1 : comparison.equal ? 2 : 0),
+  },
+  {
     key: "sourceRows",
     title: words.columns.sourceRows,
     width: "minmax(90px, 1fr)",
@@ -48,18 +60,6 @@ const columns: readonly Column<TableLevelOutput>[] = [
     title: words.columns.targetChecksum,
     width: "minmax(120px, 1.4fr)",
     cell: ({ comparison }) => comparison?.targetChecksum ?? NOTHING,
-  },
-  {
-    key: "verdict",
-    title: words.columns.verdict,
-    width: "minmax(110px, 1fr)",
-    cell: ({ comparison }) =>
-      comparison === null
-        ? dotWord("none", words.notCompared)
-        : comparison.equal
-          ? dotWord("good", words.equal)
-          : dotWord("bad", words.different),
-    sortBy: ({ comparison }) => (comparison === null ? 1 : comparison.equal ? 2 : 0),
   },
 ];
 
