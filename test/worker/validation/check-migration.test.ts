@@ -1,4 +1,4 @@
-import { chown, mkdtemp, rm, stat } from "node:fs/promises";
+import { chown, mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -9,7 +9,7 @@ import { connect } from "../../../worker/postgres/connect.ts";
 import { inDatabase, type Server } from "../../../worker/postgres/server.ts";
 import { createSlot } from "../../../worker/source/snapshot.ts";
 import { takeOver } from "../../../worker/target/bookkeeping.ts";
-import { checkMigration, hasErrors, type MigrationCheckResult } from "../../../worker/validation/check-migration.ts";
+import { allMigrationChecks, checkMigration, hasErrors, type MigrationCheckResult } from "../../../worker/validation/check-migration.ts";
 import { freshDatabase, type TestDatabase } from "./databases.ts";
 
 const OWN_TASK = "6f2f6b3c-3b0e-4a52-9a3d-0a1b2c3d4e5f";
@@ -371,6 +371,19 @@ const cases: Case[] = [
     says: "public.log",
   },
   {
+    title: "partitions that come together in a table without a key",
+    kind: "TargetKeyMissing",
+    source: [
+      "CREATE TABLE log (id int, at int, PRIMARY KEY (id, at)) PARTITION BY RANGE (at)",
+      "CREATE TABLE log_1 PARTITION OF log FOR VALUES FROM (1) TO (2)",
+      "CREATE TABLE log_2 PARTITION OF log FOR VALUES FROM (2) TO (3)",
+    ],
+    target: ["CREATE TABLE log (id int, at int)"],
+    mended: { target: ['ALTER TABLE "public"."log" ADD PRIMARY KEY ("id", "at")'] },
+    says: "2 partitions of the source go to it",
+    remedySays: 'ALTER TABLE "public"."log" ADD PRIMARY KEY ("id", "at")',
+  },
+  {
     title: "a role with too few connections",
     kind: "TooFewConnections",
     source: [role("narrow"), "ALTER ROLE narrow CONNECTION LIMIT 8"],
@@ -514,6 +527,23 @@ describe("a migration is told of", () => {
     const { source: _source, target: _target, ...other } = c.mended;
     expect(kindsOf((await check(pair, { ...options, ...other })).findings)).not.toContain(c.kind);
   });
+});
+
+/** What a server here cannot be brought to; how it is judged is tested on what such a server would say. */
+const JUDGED: Partial<Record<ErrorKind, string>> = {
+  SourceVersionUnsupported: "version.run", // a server before 9.4
+  LongTransaction: "longOpen", // minutes
+  WraparoundNear: "judgeAge", // 1.5 thousand million transactions
+  OutputPluginNotAllowed: "allowsPlugin", // a minor release of August 2026
+  SourceNotOneServer: "passSnapshot", // a pooler; two real servers stand in for it
+};
+
+test("every kind of finding has a test", async () => {
+  const names = (await readdir(import.meta.dirname)).filter((name) => name.endsWith(".test.ts"));
+  const texts = await Promise.all(names.map((name) => readFile(join(import.meta.dirname, name), "utf8")));
+  const text = texts.join("\n").replace(/const JUDGED[^]*?^};/m, "");
+  const kinds = new Set(allMigrationChecks.flatMap(({ kind, alsoFinds = [] }): ErrorKind[] => [kind, ...alsoFinds]));
+  expect([...kinds].filter((kind) => !new RegExp(`["'.]${kind}\\b`).test(text) && !text.includes(JUDGED[kind] ?? "no test"))).toEqual([]);
 });
 
 test("nothing is found where nothing is wrong", async () => {
