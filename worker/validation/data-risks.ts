@@ -142,14 +142,15 @@ const truncate: PairCheck = {
 
 const WRITERS = ["pg_cron", "pg_partman", "timescaledb", "pgagent"];
 
-/** Jobs that write on either side, and event triggers of the target, which fire for what we build there. */
+/** Jobs that write on either side, and event triggers that are or will be on the target: they fire for what we build there. */
 const writers: PairCheck = {
   kind: "BackgroundWriter",
   scope: "both",
   async run(context) {
     const found = [
       ...(await writersOf(context.source)),
-      ...(context.targetDatabaseExists ? [...(await writersOf(context.target)), ...(await eventTriggers(context))] : []),
+      ...(context.targetDatabaseExists ? [...(await writersOf(context.target)), ...(await eventTriggers(context.target))] : []),
+      ...(context.schemaIsOurs ? await eventTriggers(context.source) : []), // the schema brings them along
     ];
     return found.length === 0 ? [] : [{ detail: `${listed(found)}.` }];
   },
@@ -163,13 +164,13 @@ async function writersOf({ client, server }: End): Promise<string[]> {
   return rows.map(({ name }) => `${name} on the ${server.side}`);
 }
 
-async function eventTriggers({ target: { client } }: MigrationContext): Promise<string[]> {
+async function eventTriggers({ client, server }: End): Promise<string[]> {
   const { rows } = await client.query<{ name: string }>(
     `SELECT evtname::text AS name FROM pg_event_trigger WHERE evtenabled <> 'D'
         AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_event_trigger'::regclass AND d.objid = pg_event_trigger.oid AND d.deptype = 'e')
       ORDER BY evtname`,
   );
-  return rows.map(({ name }) => `the event trigger ${name} on the target`);
+  return rows.map(({ name }) => `the event trigger ${name} on the ${server.side}`);
 }
 
 /** What of the data or of those who write it may surprise. */

@@ -342,6 +342,17 @@ const cases: Case[] = [
     says: "the event trigger watch_ddl on the target",
   },
   {
+    title: "an event trigger that the schema brings along",
+    kind: "BackgroundWriter",
+    source: [
+      "CREATE FUNCTION on_ddl() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'",
+      "CREATE EVENT TRIGGER watch_ddl ON ddl_command_end EXECUTE FUNCTION on_ddl()",
+    ],
+    maps: OUR_SCHEMA,
+    mended: { maps: {} },
+    says: "the event trigger watch_ddl on the source",
+  },
+  {
     title: "REPLICA IDENTITY FULL with a type that has no equality",
     kind: "IdentityWithoutEquality",
     source: ["CREATE TABLE docs (doc json, at point)", "ALTER TABLE docs REPLICA IDENTITY FULL"],
