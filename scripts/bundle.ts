@@ -32,6 +32,8 @@ export async function bundle(entry: string, outfile: string, kind: BundleKind): 
     platform: "node",
     target: "node20",
     sourcemap: true,
+    // Stacks name our files and lines by the map; the text of all sources would lie in the memory of every thread.
+    sourcesContent: false,
     logLevel: "warning",
     ...kinds[kind],
     metafile: true,
