@@ -114,7 +114,7 @@ export const drainProcedures = `
   CREATE PROCEDURE bench_tpcb(seed int, count int, accounts int) LANGUAGE plpgsql AS $$
   DECLARE account int; teller int; branch int; change int;
   BEGIN
-    PERFORM setseed(seed / 1000.0);
+    PERFORM setseed((seed % 1000) / 1000.0);
     FOR i IN 1..count LOOP
       account := 1 + floor(random() * accounts)::int; teller := 1 + floor(random() * 100)::int;
       branch := 1 + floor(random() * 10)::int; change := floor(random() * 10000)::int - 5000;

@@ -1,5 +1,5 @@
 import type pg from "pg";
-import { type TableName } from "../../contracts/tables.ts";
+import { tableKey, type TableName } from "../../contracts/tables.ts";
 import { versionNum as readVersionNum } from "../postgres/connect.ts";
 import { inOwnedTransaction, type Ownership } from "../target/ownership.ts";
 import { canSetReplicaRole } from "../target/replica-role.ts";
@@ -18,6 +18,8 @@ export interface Deferral {
   readonly tables: readonly TableName[];
   /** False leaves indexes and keys where they are; foreign keys, triggers and identities must go all the same. */
   readonly deferIndexes: boolean;
+  /** Tables of so few rows that keeping their indexes up costs less than three transactions to build them again. */
+  readonly small?: readonly TableName[];
   readonly signal: AbortSignal;
   /** Told after each transaction: how many definitions were taken away, of how many. */
   readonly onProgress?: (done: number, total: number) => void;
@@ -47,12 +49,13 @@ export async function deferDefinitions({
   ownership,
   tables,
   deferIndexes,
+  small = [],
   signal,
   onProgress,
 }: Deferral): Promise<DeferralOutcome> {
   return inSession(connectTarget, signal, async (client) => {
     const hasReplicaRole = await canSetReplicaRole(client);
-    const { groups, kept } = await readGroups(client, tables, deferIndexes, hasReplicaRole);
+    const { groups, kept } = await readGroups(client, tables, { deferIndexes, small, hasReplicaRole });
     const known = new Set((await readDeferred(client)).map(definitionKey));
     const fresh = groups.filter(({ definitions }) => !definitions.some((definition) => known.has(definitionKey(definition))));
     const deferred = countOf(fresh);
@@ -71,14 +74,13 @@ const countOf = (groups: readonly DeferralGroup[]): number => groups.reduce((sum
 async function readGroups(
   client: pg.Client,
   tables: readonly TableName[],
-  deferIndexes: boolean,
-  hasReplicaRole: boolean,
+  { deferIndexes, small, hasReplicaRole }: { deferIndexes: boolean; small: readonly TableName[]; hasReplicaRole: boolean },
 ): Promise<{ groups: DeferralGroup[]; kept: KeptDefinition[] }> {
   const version = await readVersionNum(client);
   const scope = await readScope(client, tables);
   const all = oids(scope);
   const { trees, kept } = deferIndexes
-    ? chooseTrees(await readIndexes(client, version, oids(scope.filter(({ isComplete }) => isComplete))), (await lockCapacity(client)) / 2)
+    ? chooseTrees(await readIndexes(client, version, oids(scope.filter(worthDeferring(small)))), (await lockCapacity(client)) / 2)
     : { trees: [], kept: [] };
   const groups = [
     ...(await firingGroups(client, version, all, hasReplicaRole)),
@@ -88,6 +90,12 @@ async function readGroups(
     ...trees.map(indexGroup),
   ];
   return { groups, kept };
+}
+
+/** Partitions share their indexes with their parent, so they go or stay together, whatever their size. */
+function worthDeferring(small: readonly TableName[]): (table: ScopeTable) => boolean {
+  const keys = new Set(small.map(tableKey));
+  return (table) => table.isComplete && (table.isPartition || table.isPartitioned || !keys.has(tableKey(table)));
 }
 
 const oids = (scope: readonly ScopeTable[]): number[] => scope.map(({ oid }) => oid);

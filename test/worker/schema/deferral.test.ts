@@ -67,6 +67,19 @@ beforeAll(async () => {
 afterAll(() => Promise.all([...servers.values()].map((server) => server.stop())));
 const on = (version: PostgresVersion): PostgresServer => servers.get(version) as PostgresServer;
 
+test("tables of few rows keep their indexes, partitions share the fate of their parent's", async () => {
+  const database = await target(on("17"), [
+    "CREATE TABLE little (id int PRIMARY KEY, a int UNIQUE); CREATE TABLE large (id int PRIMARY KEY); CREATE INDEX large_id ON large (id)",
+    "CREATE TABLE parent (id int PRIMARY KEY) PARTITION BY RANGE (id); CREATE TABLE part PARTITION OF parent FOR VALUES FROM (1) TO (9)",
+  ]);
+  const tables = await tablesOf(database);
+  const small = tables.filter(({ name }) => name !== "large");
+  await deferDefinitions({ connectTarget: connectTo(database), ownership, tables, deferIndexes: true, small, signal });
+  expect(await whatIsLeft(database)).toEqual(["little_a_key", "little_pkey"]);
+  expect((await restoreLoadStage(options(database))).failures).toEqual([]);
+  expect(await whatIsLeft(database)).toEqual(["large_id", "large_pkey", "little_a_key", "little_pkey", "parent_pkey", "part_pkey"]);
+});
+
 describe.each(versions)("on PostgreSQL %s", (version) => {
   test("all that is taken away for the load comes back as pg_dump knew it", async () => {
     const database = await target(on(version), nastySchema(Number(version)));
