@@ -86,7 +86,7 @@ export const settingDefinitions = {
     map: "migrationSetting",
     type: bool,
     default: "true",
-    help: "Drop indexes, unique constraints and keys before the load and build them after it.",
+    help: "Drop indexes, unique constraints and keys before the load and build them after it. Tables of up to 1 MB keep theirs.",
   },
   compareAtCutover: {
     map: "migrationSetting",

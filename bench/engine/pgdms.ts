@@ -84,6 +84,7 @@ export class Pgdms {
   }
 
   async stop(): Promise<void> {
+    await this.#log.close();
     await this.environment.stop();
   }
 
