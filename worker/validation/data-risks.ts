@@ -1,7 +1,7 @@
 import { displayName, tableKey, type TableName } from "../../contracts/tables.ts";
 import { readEncoding, SQL_ASCII } from "../postgres/encoding.ts";
 import { copiedColumns, type TableDefinition } from "../source/catalog.ts";
-import { listed, type End, type FindingDraft, type MigrationContext, type PairCheck } from "./check.ts";
+import { listed, type End, type FindingDraft, type PairCheck } from "./check.ts";
 import { versionText } from "./end.ts";
 
 /** Types of PostgreSQL's own that have no "=", or one that compares something else (areas, lengths). */
