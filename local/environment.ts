@@ -3,10 +3,11 @@ import { dirname, join } from "node:path";
 import { ensureBuilt } from "./environment/built.ts";
 import { openDataFolder, type DataFolder } from "./environment/data-folder.ts";
 import { startPart, type Part } from "./environment/part.ts";
+import { Restartable, type Restart } from "./environment/restartable.ts";
 import { watchServices } from "./environment/service-watch.ts";
 import { Teardown } from "./environment/teardown.ts";
 import { WorkerPool, type WorkerPart } from "./environment/workers.ts";
-import { startTableStorage } from "./storage.ts";
+import { RestartableStorage } from "./environment/restartable-storage.ts";
 
 export interface EnvironmentOptions {
   /** Of the REST API and the portal; 0 takes a free one. */
@@ -51,6 +52,12 @@ export interface Environment {
   stop(): Promise<void>;
 }
 
+/** One whose parts are processes of ours. */
+export interface LocalEnvironment extends Environment {
+  /** Ends a part and starts it again after a while, on the same port and data, as a platform does it at any time. */
+  restart(part: "storage" | "broker" | "functions", how: Restart): Promise<void>;
+}
+
 export const DEFAULT_SERVICE = "dms-local";
 
 const root = dirname(import.meta.dirname);
@@ -62,7 +69,7 @@ const functionsStopTimeoutMs = 6_000;
  * with the built control plane, and workers; each a process of its own. What ran in the same data folder goes on.
  * @throws Error when a part does not start (all that had started is stopped again), or the signal's reason
  */
-export async function startEnvironment(options: EnvironmentOptions): Promise<Environment> {
+export async function startEnvironment(options: EnvironmentOptions): Promise<LocalEnvironment> {
   const teardown = new Teardown();
   const stopOnAbort = (): void => void teardown.stop().catch(() => undefined);
   options.signal?.addEventListener("abort", stopOnAbort, { once: true });
@@ -78,7 +85,7 @@ export async function startEnvironment(options: EnvironmentOptions): Promise<Env
   }
 }
 
-async function startParts(options: EnvironmentOptions, teardown: Teardown): Promise<Environment> {
+async function startParts(options: EnvironmentOptions, teardown: Teardown): Promise<LocalEnvironment> {
   const { say = () => undefined } = options;
   const service = (options.service ?? DEFAULT_SERVICE).toLowerCase(); // names of services know no case
   const { signal } = teardown;
@@ -88,13 +95,16 @@ async function startParts(options: EnvironmentOptions, teardown: Teardown): Prom
   );
   const [storage, broker] = await Promise.all([
     teardown.start(
-      () => startTableStorage({ dataDir: folder.tables }),
+      () => RestartableStorage.start(folder.tables, signal),
       (started) => started.stop(),
     ),
-    teardown.start(() => startBroker(folder, options.lockSeconds, signal), stopPart),
+    teardown.start(async () => {
+      const start = (port: number): Promise<Part> => startBroker(folder, { port, lockSeconds: options.lockSeconds }, signal);
+      return new Restartable(await start(0), ({ ready }) => start(Number(ready[1])), signal);
+    }, stopPart),
     ensureBuilt(root, signal),
   ]);
-  const serviceBusConnection = `Endpoint=sb://127.0.0.1:${broker.ready[1]};SharedAccessKeyName=local;SharedAccessKey=local;UseDevelopmentEmulator=true;`;
+  const serviceBusConnection = `Endpoint=sb://127.0.0.1:${broker.first.ready[1]};SharedAccessKeyName=local;SharedAccessKey=local;UseDevelopmentEmulator=true;`;
   const shared = { ServiceBusConnection: serviceBusConnection, SECRETS_FILE_DIR: folder.secrets, REPORTS_QUEUE: "reports" };
   const settings = { ...functionsSettings, ...shared, TablesConnection: storage.connectionString, ...options.functionsSettings };
   await writeFile(folder.settingsFile, JSON.stringify({ IsEncrypted: false, Values: settings }, undefined, 2), { mode: 0o600 });
@@ -108,7 +118,10 @@ async function startParts(options: EnvironmentOptions, teardown: Teardown): Prom
     say,
   });
   const [functions] = await Promise.all([
-    teardown.start(() => startFunctions(folder, options.port, signal), stopPart),
+    teardown.start(async () => {
+      const start = (port: number): Promise<Part> => startFunctions(folder, port, signal);
+      return new Restartable(await start(options.port), ({ ready }) => start(Number(new URL(ready[1] ?? "").port)), signal);
+    }, stopPart),
     teardown.start(
       () => pool.serve(service),
       () => pool.stop(),
@@ -120,7 +133,7 @@ async function startParts(options: EnvironmentOptions, teardown: Teardown): Prom
     () => watching,
   );
   return {
-    url: functions.ready[1] ?? "",
+    url: functions.first.ready[1] ?? "",
     dataDir: folder.path,
     logsDir: folder.logs,
     tablesConnection: storage.connectionString,
@@ -131,14 +144,15 @@ async function startParts(options: EnvironmentOptions, teardown: Teardown): Prom
     get pids() {
       return [broker.pid, functions.pid, ...pool.workers.map(({ pid }) => pid)];
     },
-    failed: Promise.race([broker, functions].map(unexpectedEnd)),
+    failed: Promise.race([broker.failed, functions.failed]),
     startWorker: (serviceName = service) => pool.start(serviceName),
     killWorker: (workerId, ending) => pool.kill(workerId, ending),
+    restart: (part, how) => ({ storage, broker, functions })[part].restart(how),
     stop: () => teardown.stop(),
   };
 }
 
-const stopPart = (part: Part): Promise<void> => part.stop();
+const stopPart = (part: Restartable): Promise<void> => part.stop();
 
 /** What the control plane needs beside the connections; open, because it listens on this machine only. */
 const functionsSettings = {
@@ -149,7 +163,12 @@ const functionsSettings = {
   WATCHDOG_CRON: "*/10 * * * * *",
 };
 
-const startBroker = (folder: DataFolder, lockSeconds: number | undefined, signal: AbortSignal): Promise<Part> =>
+interface BrokerStart {
+  readonly port: number;
+  readonly lockSeconds: number | undefined;
+}
+
+const startBroker = (folder: DataFolder, { port, lockSeconds }: BrokerStart, signal: AbortSignal): Promise<Part> =>
   startPart({
     name: "the broker",
     args: [
@@ -157,7 +176,7 @@ const startBroker = (folder: DataFolder, lockSeconds: number | undefined, signal
       "tsx",
       "local/broker/main.ts",
       "--port",
-      "0",
+      String(port),
       "--data",
       folder.bus,
       ...(lockSeconds ? ["--lock-seconds", String(lockSeconds)] : []),
@@ -186,10 +205,4 @@ const startFunctions = (folder: DataFolder, port: number, signal: AbortSignal): 
 function inherited(): NodeJS.ProcessEnv {
   const ours = [...Object.keys(functionsSettings), "NODE_OPTIONS", "TablesConnection", "ServiceBusConnection", "SECRETS_FILE_DIR"];
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !ours.includes(name)));
-}
-
-async function unexpectedEnd(part: Part): Promise<Error> {
-  const { code, signal, wasAsked } = await part.exited;
-  if (wasAsked) return new Promise(() => undefined); // it ended because it was told to
-  return new Error(`${part.name} ended (${signal ?? `code ${code}`}). Its log: ${part.logFile}`);
 }
