@@ -36,6 +36,7 @@ const board = new ProgressBoard({
   targetDatabaseName: selected.targetDatabaseName,
   send: (items) => tell({ kind: "items", items }),
   log,
+  isTakenOver: job.epoch > 1,
 });
 
 await migrateDatabase({

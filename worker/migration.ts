@@ -8,10 +8,14 @@ import { startSync } from "./incremental-sync/sync-phase.ts";
 import { type Logger } from "./log.ts";
 import { type Orders, StopAsked } from "./orders.ts";
 import { inPhase } from "./phase.ts";
+import { withConnection } from "./postgres/connect.ts";
+import { withRetry } from "./postgres/retry.ts";
 import { type ProgressBoard } from "./progress-board.ts";
 import { type Server } from "./postgres/server.ts";
 import { underSourceWatch } from "./source/source-watch.ts";
-import { EpochTooLow } from "./target/bookkeeping.ts";
+import { EpochTooLow, readMigration } from "./target/bookkeeping.ts";
+import { showKnownProgress } from "./target/known-progress.ts";
+import { readListedNames } from "./target/listed-tables.ts";
 import { type Prepared, prepare } from "./target/prepare.ts";
 import { type Ownership } from "./target/ownership.ts";
 import { ChecksFailed, validate } from "./validation/validate.ts";
@@ -41,7 +45,7 @@ export async function migrateDatabase(migration: Migration): Promise<void> {
   const { board, job } = migration;
   try {
     if (job.ended) return await finishEnded(migration, job.ended);
-    await underSourceWatch(migration, runPhases);
+    await underSourceWatch(migration, runUntilDone);
     await end(migration, "COMPLETE", []);
   } catch (thrown) {
     await endEarly(migration, thrown);
@@ -49,6 +53,16 @@ export async function migrateDatabase(migration: Migration): Promise<void> {
     board.close();
   }
 }
+
+/** What mends itself, and escaped the phase that it hit, is met as by a worker that takes over: each phase finds what is done. */
+const runUntilDone = (migration: Migration): Promise<void> =>
+  withRetry(() => runPhases(migration), {
+    signal: migration.signal,
+    onRetry: (thrown, attempt) => {
+      migration.log.warn({ event: "phases.retry", attempt, err: thrown }, "interrupted; going on as after a take-over");
+      migration.tell({ kind: "retried", what: "phases" });
+    },
+  });
 
 async function runPhases(migration: Migration): Promise<void> {
   const { signal } = migration;
@@ -93,9 +107,23 @@ async function endEarly(migration: Migration, thrown: unknown): Promise<void> {
   await end(migration, "FAILED", errors, thrown instanceof ChecksFailed);
 }
 
+/** A worker that took over only to end must not report that nothing had ever been done. */
+async function showLastKnown({ target, ownership, board }: Migration): Promise<void> {
+  try {
+    await withConnection(target, { purpose: "end" }, async (client) => {
+      const row = await readMigration(client);
+      if (row?.taskId === ownership.taskId) await showKnownProgress(board, client, row, await readListedNames(client));
+    });
+  } catch {
+    // The target is away; what is known then is the end itself.
+  }
+  board.open();
+}
+
 /** Cleans up both sides, has the end written down, and only then drops the bookkeeping. */
 async function end(migration: Migration, databaseEnd: DatabaseEnd, errors: readonly ReportedError[], wasRefused = false): Promise<void> {
   const { board, tell, endRecorded } = migration;
+  if (!board.isOpen) await showLastKnown(migration);
   for (const error of errors) board.finding(error);
   if (!wasRefused) await inPhase(migration, { name: "clean up" }, () => cleanUp(migration, databaseEnd));
   board.change({ endedOn: new Date().toISOString(), step: undefined });

@@ -51,7 +51,7 @@ export class Orders {
   }
 
   /**
-   * Waits for the next cutover order.
+   * Waits for the next cutover order; it stays the next one until it is done.
    * @throws the signal's reason.
    */
   async nextCutover(signal: AbortSignal): Promise<CutoverOrder> {
@@ -63,7 +63,12 @@ export class Orders {
       });
     }
     signal.throwIfAborted();
-    return this.#cutovers.shift() as CutoverOrder;
+    return this.#cutovers[0] as CutoverOrder;
+  }
+
+  /** It has an outcome. */
+  done(order: CutoverOrder): void {
+    this.#cutovers.splice(this.#cutovers.indexOf(order), 1);
   }
 
   /** Cutovers that nobody got to. */

@@ -28,6 +28,8 @@ export interface BoardOptions {
   readonly targetDatabaseName: string;
   readonly send: (items: readonly ReportItem[]) => void;
   readonly log: Logger;
+  /** A worker before has reported: figures are held back until it is known how far it had come (see open). */
+  readonly isTakenOver?: boolean;
 }
 
 /** What is known of a database's migration at this moment. The phases write on it; what changed is reported twice a second. */
@@ -37,9 +39,11 @@ export class ProgressBoard {
   readonly #changed = new Map<string, ReportItem>();
   readonly #timers: readonly NodeJS.Timeout[];
   #database: DatabaseProgress;
+  #isOpen: boolean;
 
   constructor(options: BoardOptions) {
     this.#options = options;
+    this.#isOpen = options.isTakenOver !== true;
     this.#database = emptyDatabase(options.databaseName, options.targetDatabaseName);
     this.#timers = [setInterval(() => this.flush(), FLUSH_INTERVAL_MS), setInterval(() => this.#log(), LOG_INTERVAL_MS)];
     for (const timer of this.#timers) timer.unref();
@@ -65,6 +69,15 @@ export class ProgressBoard {
   /** A worker that takes over starts where the last one was. */
   resumeAt(state: DatabaseState, startedOn: string): void {
     this.#setDatabase({ ...this.#database, state, startedOn });
+  }
+
+  /** From now on figures are reported: what was known before is on the board, so that none of them goes back. */
+  open(): void {
+    this.#isOpen = true;
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen;
   }
 
   change(change: DatabaseChange): void {
@@ -120,10 +133,10 @@ export class ProgressBoard {
   }
 
   flush(): void {
-    if (this.#changed.size === 0) return;
-    const items = [...this.#changed.values()];
-    this.#changed.clear();
-    this.#options.send(items);
+    const items = [...this.#changed].filter(([, item]) => this.#isOpen || !isFigure(item));
+    if (items.length === 0) return;
+    for (const [key] of items) this.#changed.delete(key);
+    this.#options.send(items.map(([, item]) => item));
   }
 
   close(): void {
@@ -140,6 +153,9 @@ export class ProgressBoard {
     this.#changed.set("database", next);
   }
 }
+
+/** What later reports must not fall behind. */
+const isFigure = ({ kind }: ReportItem): boolean => kind === "database" || kind === "table";
 
 const emptyDatabase = (databaseName: string, targetDatabaseName: string): DatabaseProgress => ({
   kind: "database",

@@ -130,7 +130,8 @@ function sayTask(task: Task): string {
   const tables = tablesOf(task)
     .filter((table) => table.state !== "COMPLETED" || table.error !== null)
     .map(({ tableName, state: tableState, error }) => ({ tableName, tableState, error }));
-  return JSON.stringify({ state, errors, commands, database, tables }, undefined, 1);
+  const findings = database?.findings.filter(({ severity, resolved }) => severity !== "information" && resolved !== true);
+  return JSON.stringify({ state, errors, commands, database: { ...database, findings }, tables });
 }
 
 /** Asks until it is answered, as a script that survives a restart of the service would. @throws RequestRefused when it is the request's fault */

@@ -32,6 +32,7 @@ export async function cutOverWhenAsked(migration: Migration, prepared: Prepared,
     const errors = await inPhase(migration, { name: "cutover", commandId: order.commandId, refusalOf: ([first]) => first?.code }, () =>
       cutOver(migration, prepared, { sync, statistics, order }),
     );
+    orders.done(order);
     tell({ kind: "commandDone", commandId: order.commandId, errors });
     if (errors.length === 0) return;
   }

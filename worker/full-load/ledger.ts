@@ -13,6 +13,9 @@ export interface LedgerPart extends TableName {
   readonly snapshotLsn: Lsn | null;
   readonly rows: number;
   readonly bytes: number;
+  /** ISO 8601; null until the part is done. */
+  readonly startedOn: string | null;
+  readonly endedOn: string | null;
 }
 
 interface Row {
@@ -27,6 +30,8 @@ interface Row {
   readonly snapshot_lsn: string | null;
   readonly rows: string;
   readonly bytes: string;
+  readonly started_on: string | null;
+  readonly ended_on: string | null;
 }
 
 const bound = (text: string | null): bigint | undefined => (text === null ? undefined : BigInt(text));
@@ -38,10 +43,13 @@ function toRange(row: Row): PartRange {
   return { kind: "whole" };
 }
 
+const isoTime = (column: string): string => `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS ${column}`;
+
 /** Reads the whole ledger, tables by name, parts in order. */
 export async function readLedger(target: pg.ClientBase): Promise<LedgerPart[]> {
   const { rows } = await target.query<Row>(
-    `SELECT schema_name, table_name, part, range_kind, range_column, range_from, range_to, state, snapshot_lsn::text AS snapshot_lsn, rows, bytes
+    `SELECT schema_name, table_name, part, range_kind, range_column, range_from, range_to, state, snapshot_lsn::text AS snapshot_lsn, rows, bytes,
+            ${isoTime("started_on")}, ${isoTime("ended_on")}
        FROM pgdms.table_load ORDER BY schema_name, table_name, part`,
   );
   return rows.map((row) => ({
@@ -53,6 +61,8 @@ export async function readLedger(target: pg.ClientBase): Promise<LedgerPart[]> {
     snapshotLsn: row.snapshot_lsn === null ? null : parseLsn(row.snapshot_lsn),
     rows: Number(row.rows),
     bytes: Number(row.bytes),
+    startedOn: row.started_on,
+    endedOn: row.ended_on,
   }));
 }
 
@@ -104,7 +114,14 @@ export interface TableLoad extends TableName {
   readonly parts: number;
   /** Position of the snapshot that all parts share; null while the table is not loaded. */
   readonly snapshotLsn: Lsn | null;
+  /** Of the first part. */
+  readonly startedOn: string | null;
+  /** Of the last part that is done. */
+  readonly endedOn: string | null;
 }
+
+const earlier = (a: string | null | undefined, b: string | null): string | null => (a && b ? (a < b ? a : b) : (a ?? b));
+const later = (a: string | null | undefined, b: string | null): string | null => (a && b ? (a > b ? a : b) : (a ?? b));
 
 /** Sums the ledger up by table. Keys are tableKey. */
 export function tableLoads(ledger: readonly LedgerPart[]): Map<string, TableLoad> {
@@ -122,6 +139,8 @@ export function tableLoads(ledger: readonly LedgerPart[]): Map<string, TableLoad
       partsDone,
       parts,
       snapshotLsn: partsDone === parts ? entry.snapshotLsn : null,
+      startedOn: earlier(before?.startedOn, entry.startedOn),
+      endedOn: later(before?.endedOn, entry.endedOn),
     });
   }
   return loads;

@@ -26,8 +26,7 @@ const NEXT_SNAPSHOT_MS = 1_000;
  */
 export async function loadEverything(migration: Migration, prepared: Prepared, signal: AbortSignal): Promise<void> {
   const { board, target, ownership, log, tell } = migration;
-  await showLedger(migration, prepared);
-  if (prepared.row.phase === "syncing") return board.change({ initializationCompleted: true });
+  if (prepared.row.phase === "syncing") return;
   const startedMs = Date.now();
   for (let isFirst = true; !(await loadOnce(migration, prepared, { isFirst, signal })); isFirst = false)
     await sleep(NEXT_SNAPSHOT_MS, undefined, { signal });
@@ -197,17 +196,6 @@ const slotOptions = ({ settings }: Migration, { row }: Prepared, signal: AbortSi
   timeoutMs: settings.slotTimeoutSeconds * 1000,
   signal,
 });
-
-/** What earlier workers have loaded is on the board from the start. */
-async function showLedger({ target, board }: Migration, { tables, row }: Prepared): Promise<void> {
-  if (row.phase === "preparing") return;
-  const loads = tableLoads(await withConnection(target, { purpose: "ledger" }, readLedger));
-  for (const table of tables) {
-    const load = loads.get(tableKey(table));
-    if (!load) continue;
-    board.table(table, { fullLoadRows: load.rows, fullLoadBytes: load.bytes, state: load.isLoaded ? "COMPLETED" : "BEFORE_LOAD" });
-  }
-}
 
 function showLoading({ board }: Migration, table: LoadTable, { rows, bytes }: LoadProgress): void {
   const startedOn = board.tableProgress(table)?.fullLoadStartedOn ?? new Date().toISOString();

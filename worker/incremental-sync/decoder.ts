@@ -11,6 +11,8 @@ export type StreamEvent =
   | { readonly kind: "begin"; readonly committedAtMs: number }
   | { readonly kind: "change"; readonly change: Change }
   | { readonly kind: "commit"; readonly endLsn: Lsn; readonly committedAtMs: number }
+  /** From now on nothing may be applied: the stream is only read to know where its transactions end, and then read again. */
+  | { readonly kind: "learning" }
   | { readonly kind: "nothing" };
 
 const NOTHING: StreamEvent = { kind: "nothing" };

@@ -8,6 +8,7 @@ import { quoteLiteral, quoteName } from "../postgres/quote.ts";
 import { clientConfig, connectError } from "../postgres/connect.ts";
 import { ConnectionLost, failureCode } from "../postgres/failures.ts";
 import { type Server } from "../postgres/server.ts";
+import { waitsWhen, watchSilence } from "../postgres/silence.ts";
 import { MessageReader } from "../postgres/wire/message-reader.ts";
 import { BACKEND } from "../postgres/wire/message-types.ts";
 import { parseServerError } from "../postgres/wire/server-error.ts";
@@ -17,8 +18,11 @@ import { SocketValve } from "./socket-valve.ts";
 /** How often the source is told what is durable, whether or not it asks and however slow the target is. */
 const STATUS_INTERVAL_MS = 1_000;
 
-/** Nothing at all from the source for so long means that the link is gone: a walsender that lives sends keep-alives. */
-const SILENCE_MS_MAX = 60_000;
+/** A source that was silent for so long is asked for an answer: its own keep-alives stay out while our status comes every second. */
+const ASK_AFTER_MS = 5_000;
+
+/** A walsender that was asked to start says at once that it does, or why not. */
+const START_MS_MAX = 60_000;
 
 /** What the session asks for, so that a slow target does not make the source hang up (pitfalls, rule 13). */
 const WAL_SENDER_TIMEOUT = "120s";
@@ -50,12 +54,19 @@ export interface StreamOptions {
   readonly onKeepAlive: (sentLsn: Lsn) => void;
 }
 
+interface ServiceOptions {
+  /** Statements that the session begins with. */
+  readonly preamble: readonly string[];
+  /** How to look after it when it is silent. */
+  readonly look: () => Promise<ClientConfig>;
+}
+
 /**
  * The library listens for a client's errors only after it has connected, and takes its listeners off when it stops; an
  * error just before or just after (a walsender that is terminated while it starts) would end the process. Here the client
  * has a listener all its life; what ends the stream is told by the service's own events.
  */
-function createService(config: ClientConfig, preamble: readonly string[]): LogicalReplicationService {
+function createService(config: ClientConfig, { preamble, look }: ServiceOptions): LogicalReplicationService {
   const options = { acknowledge: { auto: false, timeoutSeconds: 0 }, flowControl: { enabled: false } };
   const service = new LogicalReplicationService(config, options);
   const inside = service as unknown as ServiceInside;
@@ -66,6 +77,7 @@ function createService(config: ClientConfig, preamble: readonly string[]): Logic
     client.removeAllListeners = () => client;
     inside._client = client;
     await client.connect();
+    watchSilence(client, { config: look, onlyReads: true });
     for (const sql of preamble) await client.query(sql);
     inside._connection = client.connection;
     return [client, client.connection];
@@ -157,7 +169,10 @@ export class ReplicationStream {
    */
   static async open(source: Server, options: StreamOptions): Promise<ReplicationStream> {
     const config = await clientConfig(source, options.purpose);
-    const service = createService({ ...config, options: sessionOptions(options) }, preamble(options));
+    const service = createService(
+      { ...config, options: sessionOptions(options) },
+      { preamble: preamble(options), look: () => clientConfig(source, "look") },
+    );
     const stream = new ReplicationStream(service, options);
     try {
       await stream.#start();
@@ -228,10 +243,14 @@ export class ReplicationStream {
     const failed = this.failed(new AbortController().signal);
     failed.catch(() => undefined);
     this.#service.subscribe(reader, slot, formatLsn(startLsn)).catch((thrown: unknown) => this.#fail(thrown));
-    await Promise.race([started, failed]);
+    const late = setTimeout(() => this.#fail(new ConnectionLost("source")), START_MS_MAX);
+    await Promise.race([started, failed]).finally(() => clearTimeout(late));
+    this.#lastHeardMs = Date.now();
     const socket = this.#socket();
     this.#valve = socket && new SocketValve(socket);
     if (this.#isHeld) this.#valve?.close();
+    const client = (this.#service as unknown as ServiceInside)._client;
+    if (client) waitsWhen(client, () => Date.now() - this.#lastHeardMs > ASK_AFTER_MS);
     socket?.on("data", (chunk: Buffer) => this.#rest(chunk.length));
     socket?.once("close", () => this.#fail(new ConnectionLost("source")));
     this.#statusTimer = setInterval(() => this.#tick(), STATUS_INTERVAL_MS);
@@ -274,14 +293,13 @@ export class ReplicationStream {
 
   #tick(): void {
     if (this.#valve?.isClosed === true) this.#lastHeardMs = Date.now();
-    if (Date.now() - this.#lastHeardMs > SILENCE_MS_MAX) this.#fail(new ConnectionLost("source"));
-    else this.#sendStatus();
+    this.#sendStatus(Date.now() - this.#lastHeardMs > ASK_AFTER_MS);
   }
 
-  #sendStatus(): void {
+  #sendStatus(asksForAnswer = false): void {
     if (this.#durableLsn <= LSN_ZERO) return;
     // The library adds one to what it is given ("last byte + 1"); our position is that already.
-    void this.#service.acknowledge(formatLsn((this.#durableLsn - 1n) as Lsn));
+    void this.#service.acknowledge(formatLsn((this.#durableLsn - 1n) as Lsn), asksForAnswer);
   }
 
   #fail(failure: unknown): void {

@@ -6,7 +6,8 @@ import { withConnection } from "../postgres/connect.ts";
 import { isTransient } from "../postgres/failures.ts";
 import { readPartitionConditions } from "../source/partition-conditions.ts";
 import { readMigration } from "../target/bookkeeping.ts";
-import { readCounts, readSnapshotLsns } from "../target/table-rows.ts";
+import { showCounts } from "../target/known-progress.ts";
+import { readSnapshotLsns } from "../target/table-rows.ts";
 import { readTargetColumns } from "../target/target-columns.ts";
 import { type Prepared } from "../target/prepare.ts";
 import { type ChangeCounts } from "./counts.ts";
@@ -52,13 +53,14 @@ export function startSync(migration: Migration, prepared: Prepared): RunningSync
     limits: { maxChanges: migration.settings.applyGroupMaxChanges, maxBytes: migration.settings.applyGroupMaxMB * 1024 * 1024 },
     decodingMemoryMB: migration.settings.decodingMemoryMB,
     tables: async () => {
-      await readCountsOnto(migration); // what was applied and then rolled back with its connection was counted too
+      // An answer that was lost may have been that of a commit.
+      await withConnection(migration.target, { purpose: "counters" }, (client) => showCounts(migration.board, client));
       return await readSyncTargets(migration, prepared);
     },
     position: () => readPosition(migration),
     signal: either,
     onApplied: (counts, group) => {
-      progress.applied(counts);
+      progress.applied(counts, group);
       // A group that ends behind the watched position may have begun before it; the watch starts after a drain, so it has not.
       if (watch.lsn !== undefined && (group.endLsn === undefined || group.endLsn > watch.lsn)) addCounts(watch.changes, counts);
     },
@@ -101,12 +103,6 @@ async function readPosition({ target, ownership }: Migration): Promise<Lsn> {
   const position = row.position ?? row.slotLsn;
   if (!position) throw new Error("the bookkeeping has no position to go on from");
   return position;
-}
-
-/** Counters of earlier workers go on from where they were. */
-async function readCountsOnto({ target, board }: Migration): Promise<void> {
-  const counts = await withConnection(target, { purpose: "counters" }, readCounts);
-  for (const { schema, name, ...change } of counts) board.table({ schema, name }, change);
 }
 
 /** Fits the listed tables to what the target has now. */

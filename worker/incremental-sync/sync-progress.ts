@@ -4,6 +4,7 @@ import { type Migration } from "../migration.ts";
 import { ConnectionLost } from "../postgres/failures.ts";
 import { SourceMonitor } from "../source/monitor.ts";
 import { type ChangeCounts } from "./counts.ts";
+import { type Group } from "./group.ts";
 import { type IncrementalSync } from "./sync.ts";
 
 /** Findings of the sync are about this. */
@@ -14,13 +15,21 @@ export class SyncProgress {
   readonly #migration: Migration;
   readonly #monitor: SourceMonitor;
   #interruption: ReportedError | undefined;
+  /** Of pieces of a transaction that has not been committed on the target. */
+  #undecided: ChangeCounts[] = [];
 
   constructor(migration: Migration, slot: string) {
     this.#migration = migration;
     this.#monitor = new SourceMonitor(migration.source, { slot, task: migration.job.taskId.slice(0, 8) });
   }
 
-  applied(counts: ChangeCounts): void {
+  /** What is not durable is not counted yet: it may be rolled back with its connection. */
+  applied(counts: ChangeCounts, { endLsn }: Pick<Group, "endLsn">): void {
+    this.#undecided.push(counts);
+    if (endLsn !== undefined) for (const decided of this.#undecided.splice(0)) this.#count(decided);
+  }
+
+  #count(counts: ChangeCounts): void {
     const { board } = this.#migration;
     const lastModifiedTime = new Date().toISOString();
     for (const { table, inserts, updates, deletes } of counts.byTable.values()) {
@@ -36,6 +45,7 @@ export class SyncProgress {
 
   interrupted(thrown: unknown, attempt: number): void {
     const { board, log, tell } = this.#migration;
+    this.#undecided = [];
     tell({ kind: "retried", what: "incremental sync" });
     log.warn({ event: "sync.interrupted", attempt, err: thrown }, "the sync was interrupted; trying again");
     const interruption = toFinding(thrown);

@@ -1,8 +1,9 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { laterLsn, type Lsn } from "../../contracts/lsn.ts";
 import { asciiSql } from "../postgres/ascii-sql.ts";
 import { SQL_ASCII } from "../postgres/encoding.ts";
 import { takeOver } from "../postgres/raw-session.ts";
-import { withRetry } from "../postgres/retry.ts";
+import { backoffMs } from "../postgres/retry.ts";
 import { type Server } from "../postgres/server.ts";
 import { type Ownership } from "../target/ownership.ts";
 import { Applier } from "./apply.ts";
@@ -14,7 +15,7 @@ import { frameLsn, frameSentAtMs, ReplicationStream } from "./replication-stream
 import { sourceNameReader } from "./source-names.ts";
 import { SourceTypes } from "./source-types.ts";
 import { type SyncTarget } from "./sync-table.ts";
-import { type LearnedCommits, TestDecodingDecoder } from "./text-decoder.ts";
+import { CommitLearned, type LearnedCommits, TestDecodingDecoder } from "./text-decoder.ts";
 
 /** A sync that ran for so long before it broke was well: the next wait starts short again. */
 const HEALTHY_MS = 60_000;
@@ -102,22 +103,20 @@ export class IncrementalSync {
    */
   async run(): Promise<never> {
     const { signal, onInterrupted, isRetryable } = this.#options;
-    for (;;) {
+    for (let failures = 0; ;) {
+      const positionBefore = this.#position;
       const startedMs = Date.now();
-      await withRetry(
-        async (attempt) => {
-          try {
-            await this.#runOnce();
-          } catch (thrown) {
-            if (!signal.aborted && isRetryable(thrown)) {
-              onInterrupted(thrown, attempt);
-              if (Date.now() - startedMs > HEALTHY_MS) return;
-            }
-            throw thrown;
-          }
-        },
-        { signal, isRetryable },
-      );
+      try {
+        await this.#runOnce();
+      } catch (thrown) {
+        signal.throwIfAborted();
+        if (thrown instanceof CommitLearned) continue; // nothing broke: the stream is read again with what was learned
+        if (!isRetryable(thrown)) throw thrown;
+        // A connection that moved something was well: the next wait starts short again.
+        if (this.#position > positionBefore || Date.now() - startedMs > HEALTHY_MS) failures = 0;
+        onInterrupted(thrown, ++failures);
+        await sleep(backoffMs(failures), undefined, { signal });
+      }
     }
   }
 
@@ -140,7 +139,7 @@ export class IncrementalSync {
       const connection = new SyncConnection({
         applier: new Applier(raw, ownership, startLsn),
         builder: new GroupBuilder(limits),
-        decode: await this.#decoder(await this.#options.tables(), sourceEncoding),
+        decoder: await this.#decoder(await this.#options.tables(), sourceEncoding),
         onDurable: (group, counts) => this.#onDurable(group, counts),
         onIdle: (lsn) => this.#advance(lsn),
         onPending: (count) => (this.#pendingChanges = count),
@@ -171,15 +170,15 @@ export class IncrementalSync {
   }
 
   /** Reads messages of the plugin; made for one connection. */
-  async #decoder(targets: ReadonlyMap<string, SyncTarget>, encoding: string): Promise<Decode> {
+  async #decoder(targets: ReadonlyMap<string, SyncTarget>, encoding: string): Promise<Decoder> {
     if (this.#options.plugin === "pgoutput") {
       const types = await SourceTypes.read(this.#options.source, this.#missedTypes);
       const decoder = new PgoutputDecoder(targets, (oid) => types.name(oid));
-      return (message) => decoder.decode(message);
+      return { decode: (message) => decoder.decode(message), reached: () => undefined };
     }
     const readName = await sourceNameReader(this.#options.source, encoding, targets.values());
     const decoder = new TestDecodingDecoder(targets, { learned: this.#learned, readName, encoding });
-    return (message, frame) => decoder.decode(message, frameLsn(frame));
+    return { decode: (message, frame) => decoder.decode(message, frameLsn(frame)), reached: (lsn) => decoder.reached(lsn) };
   }
 
   #onDurable(group: Group, counts: ChangeCounts): void {
@@ -203,12 +202,16 @@ export class IncrementalSync {
   }
 }
 
-type Decode = (message: Buffer, frame: Buffer) => StreamEvent;
+interface Decoder {
+  readonly decode: (message: Buffer, frame: Buffer) => StreamEvent;
+  /** The source has sent everything before this position. */
+  readonly reached: (lsn: Lsn) => void;
+}
 
 interface ConnectionParts {
   readonly applier: Applier;
   readonly builder: GroupBuilder;
-  readonly decode: Decode;
+  readonly decoder: Decoder;
   readonly onDurable: (group: Group, counts: ChangeCounts) => void;
   /** Everything up to here was sent and nothing of it is pending. */
   readonly onIdle: (lsn: Lsn) => void;
@@ -227,6 +230,8 @@ class SyncConnection {
   #inFlight = 0;
   #applyingChanges = 0;
   #isBroken = false;
+  /** The stream is only read to learn from: it will be read again. */
+  #isLearning = false;
 
   constructor(parts: ConnectionParts) {
     this.#parts = parts;
@@ -250,8 +255,9 @@ class SyncConnection {
   }
 
   #take(message: Buffer, frame: Buffer): void {
-    const { builder, decode, onPending } = this.#parts;
-    const event = decode(message, frame);
+    const { builder, decoder, onPending } = this.#parts;
+    const event = decoder.decode(message, frame);
+    if (event.kind === "learning") this.#isLearning = true;
     if (event.kind === "begin") builder.begin();
     else if (event.kind === "change") builder.add(event.change, message.length);
     else if (event.kind === "commit") builder.commit(event.endLsn, event.committedAtMs);
@@ -267,13 +273,23 @@ class SyncConnection {
 
   /** @param sentLsn everything before it was sent; nothing is confirmed by it while something is pending (pitfalls, rule 2). */
   onKeepAlive(sentLsn: Lsn): void {
+    if (this.#isLearning && !this.#isBroken) return this.#learn(sentLsn);
     if (this.#inFlight > 0 || this.#isBroken || !this.#parts.builder.isEmpty) return;
     this.#stream?.confirm(sentLsn);
     this.#parts.onIdle(sentLsn);
   }
 
+  #learn(sentLsn: Lsn): void {
+    try {
+      this.#parts.decoder.reached(sentLsn);
+    } catch (thrown) {
+      this.#break(thrown);
+    }
+  }
+
   /** An idle target gets what there is at once; a busy one only full groups, which cost it the least. */
   #pump(): void {
+    if (this.#isLearning) return;
     const { builder, applier } = this.#parts;
     if (this.#inFlight > 0 && !builder.isFull) return;
     if (this.#inFlight === IN_FLIGHT_MAX || (applier.isWorn && this.#inFlight > 0)) return this.#stream?.pause();

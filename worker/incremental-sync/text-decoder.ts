@@ -1,5 +1,5 @@
 import { MigrationError } from "../../contracts/errors.ts";
-import { type Lsn } from "../../contracts/lsn.ts";
+import { laterLsn, type Lsn, LSN_ZERO } from "../../contracts/lsn.ts";
 import { displayName, tableKey } from "../../contracts/tables.ts";
 import { type StreamEvent } from "./decoder.ts";
 import { type Column } from "../source/catalog.ts";
@@ -14,10 +14,9 @@ import { NULL_KIND, TEXT_KIND, type Tuple, UNCHANGED_KIND } from "./tuple.ts";
  * table's snapshot already depends on it. Thrown when changes were let through that should not have been: what was
  * learned is kept, and the stream is read again from the last position.
  */
-class CommitLearned extends Error {
-  readonly code = "57P05"; // tried again like a session that ended
-  constructor(xid: number) {
-    super(`the commit position of transaction ${xid} is known now; reading it again`);
+export class CommitLearned extends Error {
+  constructor(count: number) {
+    super(`the commit positions of ${count} transactions are known now; reading them again`);
     this.name = "CommitLearned";
   }
 }
@@ -25,7 +24,11 @@ class CommitLearned extends Error {
 /** Commit positions of transactions that had to be read twice, by xid. Outlives the connections of a sync. */
 export type LearnedCommits = Map<number, Lsn>;
 
+/** So many are learned in one reading at most. */
+const LEARNED_MAX = 100_000;
+
 const NOTHING: StreamEvent = { kind: "nothing" };
+const LEARNING: StreamEvent = { kind: "learning" };
 
 interface TextDecoderOptions {
   readonly learned: LearnedCommits;
@@ -60,10 +63,23 @@ export class TestDecodingDecoder {
   #xid = 0;
   /** The latest snapshot position of a table that this transaction changed, unless its commit was known. */
   #doubtfulUpTo = 0n as Lsn;
+  /** Past it every change is after the snapshot of its table. */
+  readonly #certainFrom: Lsn;
+  /** Something was let through that should not have been: nothing is applied any more, and the rest is read to learn from. */
+  #isLearning = false;
 
   constructor(targets: ReadonlyMap<string, SyncTarget>, options: TextDecoderOptions) {
     this.#targets = targets;
     this.#options = options;
+    this.#certainFrom = [...targets.values()].reduce((latest, { snapshotLsn }) => laterLsn(latest, snapshotLsn), LSN_ZERO);
+  }
+
+  /**
+   * The source has sent everything before this position.
+   * @throws CommitLearned when there is no more to learn.
+   */
+  reached(lsn: Lsn): void {
+    if (this.#isLearning && lsn > this.#certainFrom) throw new CommitLearned(this.#options.learned.size);
   }
 
   /**
@@ -71,6 +87,11 @@ export class TestDecodingDecoder {
    * @throws MigrationError SourceTableChanged, CommitLearned.
    */
   decode(bytes: Buffer, lsn: Lsn): StreamEvent {
+    const event = this.#decode(bytes, lsn);
+    return this.#isLearning ? LEARNING : event;
+  }
+
+  #decode(bytes: Buffer, lsn: Lsn): StreamEvent {
     const message = parseTestDecoding(bytes, this.#options.readName);
     switch (message.kind) {
       case "begin":
@@ -94,9 +115,12 @@ export class TestDecodingDecoder {
     // The record's start is not told; its end is past the snapshot's position exactly when its start is at or past it.
     if (this.#doubtfulUpTo >= endLsn) {
       this.#options.learned.set(xid, endLsn);
-      throw new CommitLearned(xid);
+      this.#isLearning = true;
+      if (this.#options.learned.size >= LEARNED_MAX) throw new CommitLearned(this.#options.learned.size);
+      return LEARNING;
     }
-    this.#options.learned.delete(xid);
+    this.reached(endLsn);
+    if (!this.#isLearning) this.#options.learned.delete(xid);
     return { kind: "commit", endLsn, committedAtMs };
   }
 

@@ -3,6 +3,7 @@ import pg from "pg";
 import { MigrationError } from "../../contracts/errors.ts";
 import { connectFailure, failureCode } from "./failures.ts";
 import { type Server, type Side } from "./server.ts";
+import { watchSilence } from "./silence.ts";
 
 /** A connection attempt that gets no answer ends after this. */
 const CONNECT_TIMEOUT_MS = 15_000;
@@ -90,16 +91,31 @@ const catalogTypes: pg.CustomTypesConfig = {
       : (value: string) => value) as pg.CustomTypesConfig["getTypeParser"],
 };
 
+/** A goodbye that the server does not answer is cut off after this. */
+const END_TIMEOUT_MS = 3_000;
+
+/** A client whose end comes, also when its line is dead and neither side hears of it. */
+class EndingClient extends pg.Client {
+  override end(): Promise<void>;
+  override end(callback: (error: Error) => void): void;
+  override end(callback?: (error: Error) => void): Promise<void> | void {
+    if (callback) return super.end(callback);
+    const timer = setTimeout(() => this.connection.stream.destroy(), END_TIMEOUT_MS);
+    return super.end().finally(() => clearTimeout(timer));
+  }
+}
+
 /**
  * Opens one session on a server with everything of it set and read back.
  * @throws MigrationError of the kinds Source…/Target… Unreachable, LoginFailed, TlsFailed, DatabaseMissing.
  */
 export async function connect(server: Server, options: ConnectOptions): Promise<pg.Client> {
-  const client = new pg.Client(await clientConfig(server, options.purpose));
+  const client = new EndingClient(await clientConfig(server, options.purpose));
   // An idle session that dies emits an error; the next query on it reports it, so this one must only not end the process.
   client.on("error", () => undefined);
   try {
     await client.connect();
+    watchSilence(client, { config: () => clientConfig(server, "look") });
     await prepareSession(client, server.side, options);
     return client;
   } catch (thrown) {

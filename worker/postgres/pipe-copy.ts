@@ -105,6 +105,7 @@ class Flow {
     if (into.error) throw into.error;
     if (!into.hasStarted) throw new Error("the target's statement is no COPY FROM STDIN");
     target.stream.on("drain", this.onDrain);
+    target.isBeingFed = true;
     const out = new CopyExchange(() => (source.reader.passesCopyData = true));
     const sourceDone = source.exchange(out, (writer) => writer.query(sourceSql), { onCopyBytes: (bytes) => this.forward(bytes) });
     await this.finishSource(sourceDone, targetDone, into, out);
@@ -115,6 +116,7 @@ class Flow {
     const { source, target } = this.copy;
     target.stream.removeListener("drain", this.onDrain);
     source.reader.passesCopyData = false;
+    target.isBeingFed = false;
     this.isThrottled = false;
     if (source.isUsable) source.stream.resume();
   }
@@ -152,6 +154,7 @@ class Flow {
   }
 
   private async finishTarget(targetDone: Promise<void>, into: CopyExchange, out: CopyExchange): Promise<PipedCopy> {
+    this.copy.target.isBeingFed = false;
     this.copy.target.send((writer) => writer.copyDone());
     await targetDone;
     if (into.error) throw into.error;

@@ -2,6 +2,7 @@ import { type Duplex } from "node:stream";
 import type pg from "pg";
 import { ConnectionLost } from "./failures.ts";
 import { type Side } from "./server.ts";
+import { waitsWhen } from "./silence.ts";
 import { PreparedExchange, SimpleExchange, type Exchange, type RawResult, type StepResult } from "./wire/exchanges.ts";
 import { MessageReader } from "./wire/message-reader.ts";
 import { BACKEND } from "./wire/message-types.ts";
@@ -55,7 +56,9 @@ export function takeOver(client: pg.Client, side: Side, signal?: AbortSignal): R
   // pg goes on listening to the socket's end and says so by an event, which must not end the process.
   client.on("error", () => undefined);
   stream.removeAllListeners("data");
-  return new RawSession(stream, side, signal);
+  const session = new RawSession(stream, side, signal);
+  waitsWhen(client, () => session.isServersTurn);
+  return session;
 }
 
 /**
@@ -76,6 +79,8 @@ export class RawSession {
   private readonly waiting: Waiting[] = [];
   private readonly parsed = new Set<string>();
   private readonly unhook: () => void;
+  /** COPY data goes out as it comes in from elsewhere: a server that waits for more of it waits rightly. */
+  isBeingFed = false;
   private lastWrite: Promise<void> = Promise.resolve();
   private copySink: CopySink | undefined;
   private drained: (() => void)[] = [];
@@ -105,6 +110,11 @@ export class RawSession {
   /** Open, and in step with the server. */
   get isUsable(): boolean {
     return this.failure === undefined;
+  }
+
+  /** Something was asked, and nothing of ours keeps the server from answering. */
+  get isServersTurn(): boolean {
+    return this.waiting.length > 0 && !this.stream.isPaused() && (!this.isBeingFed || this.stream.writableLength > 0);
   }
 
   /** Of the last answer: I idle, T in a transaction, E in a transaction that failed. */

@@ -147,6 +147,8 @@ export interface NewMigration {
   readonly slot: string;
   readonly publication: string;
   readonly plugin: "pgoutput" | "test_decoding";
+  /** ISO 8601; without it, now. */
+  readonly startedOn?: string;
 }
 
 /**
@@ -194,8 +196,8 @@ async function raiseEpoch(client: pg.ClientBase, epoch: number): Promise<Migrati
 
 async function insertMigration(client: pg.ClientBase, epoch: number, fresh: NewMigration): Promise<MigrationRow> {
   const { rows } = await client.query<Row>(
-    `INSERT INTO pgdms.migration (task_id, source_database, epoch, slot, publication, plugin) VALUES ($1, $2, $3, $4, $5, $6) RETURNING *`,
-    [fresh.taskId, fresh.sourceDatabase, epoch, fresh.slot, fresh.publication, fresh.plugin],
+    `INSERT INTO pgdms.migration (task_id, source_database, epoch, slot, publication, plugin, started_on) VALUES ($1, $2, $3, $4, $5, $6, coalesce($7, now())) RETURNING *`,
+    [fresh.taskId, fresh.sourceDatabase, epoch, fresh.slot, fresh.publication, fresh.plugin, fresh.startedOn ?? null],
   );
   return toMigration(rows[0] as Row);
 }

@@ -86,6 +86,11 @@ interface Row {
   readonly had_no_identity: boolean;
 }
 
+/** Names of the tables in the list. */
+export async function readListedNames(client: pg.ClientBase): Promise<TableName[]> {
+  return (await client.query<TableName>("SELECT schema_name AS schema, table_name AS name FROM pgdms.table_sync")).rows;
+}
+
 /** Reads the list back, with the source's definitions of today. A table that the source no longer has is left out. */
 export async function readListedTables(client: pg.ClientBase, source: readonly TableDefinition[]): Promise<ListedTable[]> {
   const { rows } = await client.query<Row>(

@@ -13,6 +13,7 @@ import { ensurePublication } from "../source/publication.ts";
 import { type Checked } from "../validation/validate.ts";
 import { changeMigration, type MigrationRow, takeOver } from "./bookkeeping.ts";
 import { readTargetTables } from "./find-targets.ts";
+import { showKnownProgress } from "./known-progress.ts";
 import { listTables, readListedTables, type ListedTable } from "./listed-tables.ts";
 import { canSetReplicaRole } from "./replica-role.ts";
 
@@ -65,6 +66,7 @@ async function prepareOnce(migration: Migration, checked: Checked, signal: Abort
     const tables = await readListedTables(session, checked.tables);
     for (const table of tables)
       board.table(table, { rowsEstimate: table.definition.rowsEstimate, bytesEstimate: table.definition.sizeBytes });
+    await showKnownProgress(board, session, row, tables);
     if (row.phase === "preparing") {
       board.change({ step: "setting indexes, constraints and triggers aside" });
       await deferDefinitions({
@@ -85,9 +87,10 @@ async function prepareOnce(migration: Migration, checked: Checked, signal: Abort
 
 /** Takes the target over from whoever had it, and ends what an earlier worker may still have open. */
 async function takeOwnership(migration: Migration, session: pg.Client, { plugin, known }: Checked): Promise<MigrationRow> {
-  const { ownership, job, source } = migration;
+  const { ownership, job, source, board } = migration;
   const name = objectName(job.taskId, job.selected.name);
-  const fresh = { taskId: job.taskId, sourceDatabase: job.selected.name, slot: name, publication: name, plugin };
+  const startedOn = board.database.startedOn ?? new Date().toISOString();
+  const fresh = { taskId: job.taskId, sourceDatabase: job.selected.name, slot: name, publication: name, plugin, startedOn };
   if (known) {
     await endEarlierSessions(session, migration);
     await withConnection(source, { purpose: "take-over" }, (client) => endEarlierSessions(client, migration));

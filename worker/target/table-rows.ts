@@ -7,20 +7,31 @@ export interface CountsRow extends TableName {
   readonly inserts: number;
   readonly updates: number;
   readonly deletes: number;
+  /** When the last change was applied, ISO 8601. */
+  readonly lastModifiedTime: string | null;
 }
 
 /** Counters of all tables that had changes. */
 export async function readCounts(client: pg.ClientBase): Promise<CountsRow[]> {
-  const { rows } = await client.query<{ schema: string; name: string; inserts: string; updates: string; deletes: string }>(
-    `SELECT schema_name AS schema, table_name AS name, inserts::text AS inserts, updates::text AS updates, deletes::text AS deletes
+  const { rows } = await client.query<{
+    schema: string;
+    name: string;
+    inserts: string;
+    updates: string;
+    deletes: string;
+    at: string | null;
+  }>(
+    `SELECT schema_name AS schema, table_name AS name, inserts::text AS inserts, updates::text AS updates, deletes::text AS deletes,
+            to_char(last_change_on AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS at
        FROM pgdms.table_sync WHERE inserts + updates + deletes > 0`,
   );
-  return rows.map(({ schema, name, inserts, updates, deletes }) => ({
+  return rows.map(({ schema, name, inserts, updates, deletes, at }) => ({
     schema,
     name,
     inserts: Number(inserts),
     updates: Number(updates),
     deletes: Number(deletes),
+    lastModifiedTime: at,
   }));
 }
 

@@ -60,7 +60,7 @@ async function checkAgainWhileItHelps(migration: Migration, signal: AbortSignal)
     log.warn({ event: "validation.retry", attempt, err: thrown }, "the checks could not be made yet");
     tell({ kind: "retried", what: "validate" });
   };
-  let isUnderWay = job.epoch > 1;
+  let isUnderWay = job.epoch > 1 || (board.state !== "UNDEFINED" && board.state !== "CONFIGURING");
   try {
     return await withRetry(
       async () => {

@@ -165,6 +165,8 @@ describe("going on after an interruption", () => {
     snapshotLsn: isDone ? snapshotLsn : null,
     rows: 0,
     bytes: 0,
+    startedOn: null,
+    endedOn: null,
   });
   const names = (parts: readonly { plan: TablePlan; part: number }[]): string[] =>
     parts.map(({ plan: p, part }) => `${p.table.name}/${part}`);
