@@ -85,7 +85,7 @@ const asAdmin = <T>({ server, database }: End, work: Parameters<typeof withClien
 /** For a while: short more often than long. */
 async function last({ random, longestMs, signal }: Stage): Promise<void> {
   const share = random.next();
-  await sleep(500 + share * share * (longestMs - 500), undefined, { signal }).catch(() => undefined);
+  await sleep(500 + share ** 3 * (longestMs - 500), undefined, { signal }).catch(() => undefined);
 }
 
 async function endWorker({ environment, random }: Stage, signal: NodeJS.Signals): Promise<void> {

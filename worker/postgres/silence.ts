@@ -1,17 +1,18 @@
 import { type Socket } from "node:net";
 import pg from "pg";
 
-/** A session that waits for its server and hears nothing for so long is looked after. */
-const SILENCE_MS = 15_000;
+export interface SilenceLimits {
+  /** A session that waits for its server and hears nothing for so long is looked after. */
+  readonly silenceMs: number;
+  /** How often that is looked at; a verdict needs two looks at the server that say the same. */
+  readonly lookMs: number;
+  /** A server that answers nobody for so long is away, and the session with it. */
+  readonly unreachableMs: number;
+  /** Looking must not hang on the very line that is looked at. */
+  readonly askMs: number;
+}
 
-/** How often that is looked at; a verdict needs two looks at the server that say the same. */
-const LOOK_MS = 5_000;
-
-/** A server that answers nobody for so long is away, and the session with it. */
-const UNREACHABLE_MS = 60_000;
-
-/** Looking must not hang on the very line that is looked at. */
-const ASK_TIMEOUT_MS = 10_000;
+const LIMITS: SilenceLimits = { silenceMs: 15_000, lookMs: 5_000, unreachableMs: 60_000, askMs: 10_000 };
 
 /** What a session is watched by. */
 interface Watched {
@@ -22,17 +23,15 @@ interface Watched {
   readonly onlyReads: boolean;
   /** How to open another session on the same server; nothing of it is kept. */
   readonly config: () => Promise<pg.ClientConfig>;
+  readonly limits: SilenceLimits;
 }
 
 const watches = new WeakMap<pg.Client, SilenceWatch>();
 
 /** Watches a connected client for as long as its socket lives. */
-export function watchSilence(
-  client: pg.Client,
-  { config, onlyReads = false }: Pick<Watched, "config"> & { readonly onlyReads?: boolean },
-): void {
+export function watchSilence(client: pg.Client, options: Pick<Watched, "config"> & Partial<Pick<Watched, "onlyReads" | "limits">>): void {
   const pid = "processID" in client && typeof client.processID === "number" ? client.processID : 0;
-  const watch = new SilenceWatch({ socket: client.connection.stream as Socket, pid, onlyReads, config });
+  const watch = new SilenceWatch({ onlyReads: false, limits: LIMITS, ...options, socket: client.connection.stream as Socket, pid });
   watch.isWaiting = () => "readyForQuery" in client && client.readyForQuery === false;
   watches.set(client, watch);
 }
@@ -65,7 +64,7 @@ class SilenceWatch {
 
   constructor(watched: Watched) {
     this.#watched = watched;
-    this.#timer = setInterval(() => void this.#look(), LOOK_MS);
+    this.#timer = setInterval(() => void this.#look(), watched.limits.lookMs);
     this.#timer.unref();
     watched.socket.once("close", () => clearInterval(this.#timer));
   }
@@ -79,7 +78,7 @@ class SilenceWatch {
       this.#lastVerdict = "unknown";
       return;
     }
-    if (this.#isAsking || Date.now() - this.#quietSinceMs < SILENCE_MS) return;
+    if (this.#isAsking || Date.now() - this.#quietSinceMs < this.#watched.limits.silenceMs) return;
     this.#isAsking = true;
     try {
       this.#judge(await askServer(this.#watched), movedBytes);
@@ -98,7 +97,7 @@ class SilenceWatch {
     if (socket.destroyed || this.#moved() !== movedBytes) return;
     if (verdict === "unreachable") this.#unreachableSinceMs ??= Date.now();
     else this.#unreachableSinceMs = undefined;
-    const isAway = this.#unreachableSinceMs !== undefined && Date.now() - this.#unreachableSinceMs > UNREACHABLE_MS;
+    const isAway = this.#unreachableSinceMs !== undefined && Date.now() - this.#unreachableSinceMs > this.#watched.limits.unreachableMs;
     const isDead = verdict === this.#lastVerdict && (verdict === "gone" || verdict === "waitingForUs");
     this.#lastVerdict = verdict;
     if (isDead || isAway) socket.destroy(new SilentConnection(isAway ? "the server answers nobody" : "the server does not wait for it"));
@@ -119,9 +118,9 @@ interface Activity {
   readonly wait_event?: string | null;
 }
 
-async function askServer({ config, pid }: Watched): Promise<Verdict> {
+async function askServer({ config, pid, limits: { askMs } }: Watched): Promise<Verdict> {
   try {
-    const client = new pg.Client({ ...(await config()), connectionTimeoutMillis: ASK_TIMEOUT_MS, query_timeout: ASK_TIMEOUT_MS });
+    const client = new pg.Client({ ...(await config()), connectionTimeoutMillis: askMs, query_timeout: askMs });
     client.on("error", () => undefined);
     try {
       await client.connect();
