@@ -101,7 +101,7 @@ async function chooseSettings(
       deferIndexes: random.one(["true", "true", "false"]),
       fullLoadStreams: random.one(["1", "2", "4"]),
       largeTablePartMB: random.one(["2", "8", "256"]),
-      applyGroupMaxChanges: random.one(["20", "500", "20000"]),
+      applyGroupMaxChanges: random.one(["200", "2000", "20000"]),
     },
     sourceSetting: { plugin: random.one(["pgoutput", "test_decoding"]) },
   };

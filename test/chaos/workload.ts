@@ -14,7 +14,7 @@ export interface WorkloadSize {
 const BRANCHES = 10;
 const TELLERS = 100;
 const BANK_CONNECTIONS = 3;
-const PAUSE_MS = 8;
+const PAUSE_MS = 25;
 /** A server that is being restarted is asked again after this. */
 const RECONNECT_MS = 200;
 /** Both sessions of the histories are driven by one loop, so they must not wait for each other for long. */

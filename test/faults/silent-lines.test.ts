@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import pg from "pg";
+import type pg from "pg";
 import { clientConfig, connect } from "../../worker/postgres/connect.ts";
 import { takeOver } from "../../worker/postgres/raw-session.ts";
 import { type Server } from "../../worker/postgres/server.ts";

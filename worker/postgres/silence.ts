@@ -1,7 +1,7 @@
 import { type Socket } from "node:net";
 import pg from "pg";
 
-export interface SilenceLimits {
+interface SilenceLimits {
   /** A session that waits for its server and hears nothing for so long is looked after. */
   readonly silenceMs: number;
   /** How often that is looked at; a verdict needs two looks at the server that say the same. */
