@@ -97,7 +97,7 @@ async function tooFewLocks({ client, server }: End, needed: number, what: string
 }
 
 /** The setting that leaves room for others as well, as a power of two. Pure. */
-export const locksPerTransaction = (needed: number, sessions: number): number =>
+const locksPerTransaction = (needed: number, sessions: number): number =>
   2 ** Math.max(7, Math.ceil(Math.log2(needed / LOCK_SHARE_MAX / Math.max(1, sessions))));
 
 /** Below this nobody needs to be told. */
