@@ -130,6 +130,16 @@ function positionStep({ taskId, epoch }: Ownership, from: Lsn, to: Lsn): Checked
   return { step: { sql }, table: undefined, rowCount: undefined };
 }
 
+/** The target said no for the moment (a full disk, a fail-over, a lock): tried again on new connections. */
+export class TargetRefused extends Error {
+  readonly code: string;
+  constructor(cause: ServerError) {
+    super(cause.message, { cause });
+    this.name = "TargetRefused";
+    this.code = cause.code;
+  }
+}
+
 /** The position was not where it was left; reading it again decides whether that is a late COMMIT or another worker. */
 class PositionMoved extends Error {
   readonly code = "40001"; // serialization_failure: tried again on new connections
@@ -153,7 +163,7 @@ function requireSuccess(result: StepResult, { rowCount, table, step }: CheckedSt
 
 function stepFailure(failure: ServerError, syncTable: SyncTable | undefined, sql: string): unknown {
   if (failure.code === DIVISION_BY_ZERO && sql.includes("pgdms.migration")) return new PositionMoved(failure);
-  if (isTransient(failure)) return failure;
+  if (isTransient(failure)) return new TargetRefused(failure);
   if (syncTable !== undefined && isEncodingFailure(failure.code)) return textNotConvertible(syncTable.definition, failure);
   const table = syncTable && displayName(syncTable.definition);
   const enumType = failure.code === INVALID_TEXT ? UNKNOWN_LABEL.exec(failure.message)?.[1] : undefined;

@@ -1,8 +1,9 @@
 import { MigrationError, reported, type ReportedError, reportedFrom } from "../../contracts/errors.ts";
 import { bytesBetween, formatLsn, LSN_ZERO } from "../../contracts/lsn.ts";
 import { type Migration } from "../migration.ts";
-import { ConnectionLost } from "../postgres/failures.ts";
+import { ConnectionLost, failureCode } from "../postgres/failures.ts";
 import { SourceMonitor } from "../source/monitor.ts";
+import { TargetRefused } from "./apply.ts";
 import { type ChangeCounts } from "./counts.ts";
 import { type Group } from "./group.ts";
 import { type IncrementalSync } from "./sync.ts";
@@ -48,7 +49,7 @@ export class SyncProgress {
     this.#undecided = [];
     tell({ kind: "retried", what: "incremental sync" });
     log.warn({ event: "sync.interrupted", attempt, err: thrown }, "the sync was interrupted; trying again");
-    const interruption = toFinding(thrown);
+    const interruption = interruptionOf(thrown);
     // Since when it lasts is what counts: the first of a row of failures stays.
     if (this.#interruption?.code === interruption.code) return;
     this.#clear();
@@ -89,11 +90,15 @@ export class SyncProgress {
 }
 
 /** What a user is told of an interruption: which side, and why. */
-function toFinding(thrown: unknown): ReportedError {
+export function interruptionOf(thrown: unknown): ReportedError {
   if (thrown instanceof MigrationError && thrown.kind === "SourceTableChanged") return { ...reportedFrom(thrown), severity: "warning" };
   const isTarget =
+    thrown instanceof TargetRefused ||
     (thrown instanceof ConnectionLost && thrown.side === "target") ||
     (thrown instanceof MigrationError && thrown.kind.startsWith("Target"));
   const detail = thrown instanceof Error ? thrown.message : String(thrown);
-  return reported(isTarget ? "TargetInterrupted" : "SourceInterrupted", { detail });
+  const code = failureCode(thrown);
+  // What the system says (ECONNRESET) is no SQLSTATE, which has five characters.
+  const sqlState = code !== undefined && /^[0-9A-Z]{5}$/.test(code) && !code.startsWith("E") ? { sqlState: code } : {};
+  return reported(isTarget ? "TargetInterrupted" : "SourceInterrupted", { detail, ...sqlState });
 }
