@@ -49,7 +49,7 @@ try {
         seed: roundSeed,
         source: random.one([old, young]),
         target,
-        followMs: random.between(5, 60) * 1000,
+        followMs: random.between(20, 60) * 1000,
         size: { accounts: 50_000, bulkRows: random.one([20_000, 80_000]) },
         everyMs,
         longestMs: 80_000,

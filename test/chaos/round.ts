@@ -22,7 +22,7 @@ export interface RoundOptions {
   readonly seed: number;
   readonly source: PostgresServer;
   readonly target: PostgresServer;
-  /** How long the changes are followed, once they can be, before the cutover. */
+  /** How long the source is written to, from the beginning of the load on. */
   readonly followMs: number;
   readonly size: WorkloadSize;
   /** Between two faults, on average. */
@@ -138,13 +138,14 @@ async function migrate(
     // The checks before a migration say at once what is wrong; from here on it must bear everything.
     await watcher.until(isIn("RUNNING", "READY_TO_COMPLETE"), "the load's beginning", limitMs);
     storm = new FaultStorm({ stage: { ...stage, signal: ending.signal }, everyMs, say });
-    await watcher.until(isIn("READY_TO_COMPLETE"), "READY_TO_COMPLETE", limitMs);
-    source.proxy.heal();
-    say("ready to complete");
+    // Writers outpace a sync that is interrupted all the time: it is not its speed that is tried here.
     await watcher.following(followMs);
     const { transactions } = await workload.stop();
-    await storm.spare(DISK);
     say(`the writers have stopped after ${transactions} transactions`);
+    source.proxy.heal();
+    await watcher.until(isIn("READY_TO_COMPLETE"), "READY_TO_COMPLETE", limitMs);
+    say("ready to complete");
+    await storm.spare(DISK);
     const cutoversRefused = await cutOver(client, watcher, { databaseName: source.database, limitMs, say });
     const done = await watcher.until(({ properties }) => properties.state === "Succeeded", "the task's end", limitMs);
     await storm.calm();
