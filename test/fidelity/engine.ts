@@ -30,6 +30,8 @@ export interface Pair {
 export interface EngineOptions {
   readonly plugin: Plugin;
   readonly limits?: { readonly maxChanges: number; readonly maxBytes: number };
+  /** Default: as the setting's. */
+  readonly tablesWithoutKey?: "replicaIdentityFull" | "insertsOnly";
   /** Tables that are left out of the migration, by name. */
   readonly leaveOut?: readonly string[];
   /** Runs after the snapshot and before the load, while the stream is not read yet. */
@@ -56,7 +58,7 @@ const LOAD_SETTINGS = { fullLoadStreams: 2, largeTablePartMB: 512, onExistingRow
  * Tables without identity are followed by REPLICA IDENTITY FULL, as with the default setting.
  */
 export async function startEngine(pair: Pair, options: EngineOptions): Promise<Engine> {
-  const { plugin, limits = { maxChanges: 50, maxBytes: 1024 * 1024 } } = options;
+  const { plugin, limits = { maxChanges: 50, maxBytes: 1024 * 1024 }, tablesWithoutKey = "replicaIdentityFull" } = options;
   const taskId = randomUUID();
   const ownership = { taskId, epoch: 1 };
   const slot = `f_${taskId.slice(0, 8)}`;
@@ -69,14 +71,17 @@ export async function startEngine(pair: Pair, options: EngineOptions): Promise<E
     return { sourceVersionNum: version, found: await readTables(client, version), sourceEncoding: await readEncoding(client) };
   });
   const clientEncoding = commonEncoding(sourceEncoding, await readEncoding(target));
-  const source = found.filter(({ name }) => options.leaveOut?.includes(name) !== true).map(asFull);
-  for (const table of found)
+  const becomesFull = tablesWithoutKey === "replicaIdentityFull";
+  const source = found
+    .filter(({ name }) => options.leaveOut?.includes(name) !== true)
+    .map((table) => (becomesFull ? asFull(table) : table));
+  for (const table of becomesFull ? found : [])
     if (table.identity.kind === "nothing") await pair.source.query(`ALTER TABLE ${quoteTable(table)} REPLICA IDENTITY FULL`);
   const targetVersionNum = await versionNum(target);
   await listTables(target, ownership, {
     source,
     target: await readTargetTables(target, targetVersionNum),
-    tablesWithoutKey: "replicaIdentityFull",
+    tablesWithoutKey,
   });
   const listed = await readListedTables(target, source);
   const publications =

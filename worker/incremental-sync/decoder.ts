@@ -2,6 +2,7 @@ import { type Lsn } from "../../contracts/lsn.ts";
 import { tableKey } from "../../contracts/tables.ts";
 import { type Change } from "./change.ts";
 import { parsePgoutput, type PluginMessage, type Relation } from "./pgoutput.ts";
+import { keptColumns, type Tuple } from "./tuple.ts";
 import { type SyncTable, type SyncTarget, toSyncTable } from "./sync-table.ts";
 import { truncationOf } from "./truncation.ts";
 
@@ -22,6 +23,8 @@ export class PgoutputDecoder {
   readonly #targets: ReadonlyMap<string, SyncTarget>;
   readonly #typeName: (oid: number) => string | undefined;
   readonly #tables = new Map<number, SyncTable | undefined>();
+  /** Which columns of a relation are kept, where not all are. */
+  readonly #kept = new Map<number, readonly boolean[]>();
   #tableCount = 0;
   #commitLsn = 0n as Lsn;
 
@@ -63,7 +66,17 @@ export class PgoutputDecoder {
 
   #learn(relation: Relation): void {
     const target = this.#targets.get(tableKey(relation));
-    this.#tables.set(relation.id, target && toSyncTable(this.#withTypeNames(relation), target, this.#tableCount++));
+    const isKept = relation.columns.map(({ name }) => target?.ignoredColumns?.has(name) !== true);
+    if (isKept.includes(false)) this.#kept.set(relation.id, isKept);
+    else this.#kept.delete(relation.id);
+    const kept = { ...relation, columns: relation.columns.filter((_, n) => isKept[n]) };
+    this.#tables.set(relation.id, target && toSyncTable(this.#withTypeNames(kept), target, this.#tableCount++));
+  }
+
+  /** Generated columns come along where the source must publish them (see needsGenerated in source/publication.ts). */
+  #keptOf(relationId: number, row: Tuple): Tuple {
+    const isKept = this.#kept.get(relationId);
+    return isKept === undefined ? row : keptColumns(row, isKept);
   }
 
   #withTypeNames(relation: Relation): Relation {
@@ -86,10 +99,12 @@ export class PgoutputDecoder {
   #rowChange(message: Extract<PluginMessage, { kind: "insert" | "update" | "delete" }>): StreamEvent {
     const table = this.#table(message.relationId);
     if (table === undefined) return NOTHING;
-    if (message.kind === "insert") return { kind: "change", change: { kind: "insert", table, row: message.row } };
+    const keep = (row: Tuple): Tuple => this.#keptOf(message.relationId, row);
+    if (message.kind === "insert") return { kind: "change", change: { kind: "insert", table, row: keep(message.row) } };
     if (table.definition.isInsertOnly) return NOTHING;
-    if (message.kind === "update") return { kind: "change", change: { kind: "update", table, old: message.old?.row, row: message.row } };
-    return { kind: "change", change: { kind: "delete", table, old: message.old.row } };
+    if (message.kind === "delete") return { kind: "change", change: { kind: "delete", table, old: keep(message.old.row) } };
+    const old = message.old && keep(message.old.row);
+    return { kind: "change", change: { kind: "update", table, old, row: keep(message.row) } };
   }
 
   #truncation({ relationIds, cascade, restartIdentity }: Extract<PluginMessage, { kind: "truncate" }>): StreamEvent {

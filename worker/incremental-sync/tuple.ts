@@ -67,6 +67,12 @@ export function withUnchangedFrom(older: Tuple, newer: Tuple): Tuple {
   return Buffer.concat(parts);
 }
 
+/** The row without the columns that are not kept. */
+export function keptColumns(tuple: Tuple, isKept: readonly boolean[]): Tuple {
+  const ends = [...columnOffsets(tuple, []).slice(1), tuple.length];
+  return Buffer.concat(ends.flatMap((end, n) => (isKept[n] === false ? [] : [tuple.subarray(n === 0 ? 0 : ends[n - 1], end)])));
+}
+
 /** Bytes that tell rows of one table apart by some columns, as a string for maps. Both tuples must have the columns. */
 export function keyOf(tuple: Tuple, offsets: readonly number[], columns: readonly number[]): string {
   let key = "";

@@ -12,6 +12,8 @@ export interface Column {
   readonly isNotNull: boolean;
   /** Computed by the server: never copied, never applied. */
   readonly isGenerated: boolean;
+  /** Computed when it is read, and so never logged (18 and later). */
+  readonly isVirtual?: boolean;
   readonly identity: "none" | "always" | "byDefault";
 }
 
@@ -67,6 +69,7 @@ interface ColumnRow {
   readonly builtin: boolean;
   readonly notnull: boolean;
   readonly generated: boolean;
+  readonly virtual: boolean;
   readonly identity: string;
 }
 
@@ -126,6 +129,7 @@ const columnsSql = (versionNum: number, kind: Kind): string => `
          coalesce(e.typnamespace, t.typnamespace) = 'pg_catalog'::regnamespace AND coalesce(e.typtype, t.typtype) = 'b' AS builtin,
          a.attnotnull AS notnull,
          ${versionNum >= 120_000 ? "a.attgenerated <> ''" : "false"} AS generated,
+         ${versionNum >= 180_000 ? "a.attgenerated = 'v'" : "false"} AS virtual,
          ${versionNum >= 100_000 ? "a.attidentity::text" : "''"} AS identity
     FROM pg_attribute a
     JOIN pg_class c ON c.oid = a.attrelid
@@ -168,6 +172,7 @@ function toColumn(row: ColumnRow): Column {
     isBuiltInType: row.builtin,
     isNotNull: row.notnull,
     isGenerated: row.generated,
+    ...(row.virtual ? { isVirtual: true } : {}),
     identity: IDENTITIES[row.identity] ?? "none",
   };
 }
@@ -178,7 +183,7 @@ function toTable(row: TableRow, columns: readonly Column[]): TableDefinition {
     schema: row.schema,
     name: row.name,
     columns,
-    identity: toIdentity(row),
+    identity: toIdentity(row, columns),
     primaryKey: row.pkey ?? [],
     partitionRoot: row.root_schema !== null && row.root_name !== null ? { schema: row.root_schema, name: row.root_name } : undefined,
     partitionPath: row.partition_path ?? undefined,
@@ -190,11 +195,16 @@ function toTable(row: TableRow, columns: readonly Column[]): TableDefinition {
   };
 }
 
-/** A deferrable primary key is no replica identity: PostgreSQL logs nothing of the old row then (relcache.c, RelationGetIndexList). */
-function toIdentity({ relreplident, pkey, pkey_immediate, ikey }: TableRow): ReplicaIdentity {
+/**
+ * A deferrable primary key is no replica identity: PostgreSQL logs nothing of the old row then (relcache.c, RelationGetIndexList).
+ * One with a generated column is none for us: pgoutput leaves the column out, and since 18 the source refuses to update a table
+ * that is published so.
+ */
+function toIdentity({ relreplident, pkey, pkey_immediate, ikey }: TableRow, columns: readonly Column[]): ReplicaIdentity {
   if (relreplident === "f") return { kind: "full" };
-  const columns = relreplident === "d" && pkey_immediate ? pkey : relreplident === "i" ? ikey : null;
-  return columns && columns.length > 0 ? { kind: "key", columns } : { kind: "nothing" };
+  const key = (relreplident === "d" && pkey_immediate ? pkey : relreplident === "i" ? ikey : null) ?? [];
+  const isComputed = columns.some(({ name, isGenerated }) => isGenerated && key.includes(name));
+  return key.length > 0 && !isComputed ? { kind: "key", columns: key } : { kind: "nothing" };
 }
 
 /** Columns that are copied and applied: all but generated ones. */

@@ -11,7 +11,23 @@ import { type TableDefinition } from "./catalog.ts";
  */
 export const insertsPublication = (publication: string): string => `${publication}_inserts`;
 
-type PublishedTable = Pick<TableDefinition, "schema" | "name" | "identity" | "isUnlogged">;
+type PublishedTable = Pick<TableDefinition, "schema" | "name" | "identity" | "isUnlogged"> & Partial<Pick<TableDefinition, "columns">>;
+
+/**
+ * Whether updates may be published with the whole old row. A virtual column cannot be in it, and the source then refuses the
+ * updates themselves (publicationcmds.c, pub_contains_invalid_column, since 18).
+ */
+export const canBeFull = ({ columns = [] }: Pick<PublishedTable, "columns">): boolean =>
+  !columns.some(({ isVirtual }) => isVirtual === true);
+
+const hasUsableIdentity = (table: PublishedTable): boolean =>
+  table.identity.kind === "key" || (table.identity.kind === "full" && canBeFull(table));
+
+/** Since 18 a whole old row must be published with its generated columns; before, they are never sent. */
+const GENERATED_SINCE = 180_000;
+
+const needsGenerated = ({ identity, columns = [] }: PublishedTable): boolean =>
+  identity.kind === "full" && columns.some(({ isGenerated }) => isGenerated);
 
 /**
  * Makes sure that the publications exist and hold exactly these tables: leaf partitions and ordinary tables, by name.
@@ -27,14 +43,15 @@ export async function ensurePublication(
 ): Promise<string[]> {
   // Unlogged tables write no WAL, and the server refuses to publish them.
   const logged = tables.filter(({ isUnlogged }) => !isUnlogged);
-  const insertsOnly = logged.filter(({ identity }) => identity.kind === "nothing");
-  const whole = logged.filter(({ identity }) => identity.kind !== "nothing");
+  const insertsOnly = logged.filter((table) => !hasUsableIdentity(table));
+  const whole = logged.filter(hasUsableIdentity);
   const operations = versionNum >= 110_000 ? "insert, update, delete, truncate" : "insert, update, delete";
+  const generated = versionNum >= GENERATED_SINCE && whole.some(needsGenerated) ? ", publish_generated_columns = stored" : "";
   await source.query("BEGIN");
   try {
     // A table that changes sides leaves the one with updates first.
-    await setTables(source, publication, operations, whole);
-    if (insertsOnly.length > 0) await setTables(source, insertsPublication(publication), "insert", insertsOnly);
+    await setTables(source, publication, `publish = ${quoteLiteral(operations)}${generated}`, whole);
+    if (insertsOnly.length > 0) await setTables(source, insertsPublication(publication), "publish = 'insert'", insertsOnly);
     else await source.query(`DROP PUBLICATION IF EXISTS ${quoteName(insertsPublication(publication))}`);
     await source.query("COMMIT");
   } catch (thrown) {
@@ -44,15 +61,14 @@ export async function ensurePublication(
   return insertsOnly.length > 0 ? [publication, insertsPublication(publication)] : [publication];
 }
 
-async function setTables(source: pg.ClientBase, name: string, operations: string, tables: readonly TableName[]): Promise<void> {
+async function setTables(source: pg.ClientBase, name: string, options: string, tables: readonly TableName[]): Promise<void> {
   const list = tables.map((table) => `ONLY ${quoteTable(table)}`).join(", ");
   const { rowCount } = await source.query("SELECT FROM pg_publication WHERE pubname = $1", [name]);
-  const publish = `(publish = ${quoteLiteral(operations)})`;
   if (rowCount === 0) {
-    await source.query(`CREATE PUBLICATION ${quoteName(name)}${list === "" ? "" : ` FOR TABLE ${list}`} WITH ${publish}`);
+    await source.query(`CREATE PUBLICATION ${quoteName(name)}${list === "" ? "" : ` FOR TABLE ${list}`} WITH (${options})`);
     return;
   }
-  await source.query(`ALTER PUBLICATION ${quoteName(name)} SET ${publish}`);
+  await source.query(`ALTER PUBLICATION ${quoteName(name)} SET (${options})`);
   if (list !== "") await source.query(`ALTER PUBLICATION ${quoteName(name)} SET TABLE ${list}`);
   else await dropAllTables(source, name);
 }

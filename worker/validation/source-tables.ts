@@ -1,5 +1,6 @@
 import { quoteName, quoteTable } from "../postgres/quote.ts";
 import { type TableDefinition } from "../source/catalog.ts";
+import { canBeFull } from "../source/publication.ts";
 import { listed, type End, type FindingDraft, type MigrationContext, type PairCheck } from "./check.ts";
 
 const oidsOf = (tables: readonly TableDefinition[]): number[] => tables.map(({ oid }) => oid);
@@ -22,8 +23,13 @@ const identity: PairCheck = {
   kind: "NoReplicaIdentity",
   scope: "both",
   alsoFinds: ["TableInsertsOnly", "ReplicaIdentityWillBeFull"],
-  async run({ source, tables, settings }) {
+  async run({ source, tables, settings, plugin }) {
     const without = tables.filter((table) => table.identity.kind === "nothing" && !table.isUnlogged);
+    const becomesFull = settings.tablesWithoutKey === "replicaIdentityFull";
+    const unpublishable = tables.filter(
+      (table) => plugin === "pgoutput" && !canBeFull(table) && (table.identity.kind === "full" || (becomesFull && without.includes(table))),
+    );
+    if (unpublishable.length > 0) return unpublishable.map(virtualFinding);
     switch (settings.tablesWithoutKey) {
       case "refuse":
         return without.map((table) => ({
@@ -38,6 +44,13 @@ const identity: PairCheck = {
     }
   },
 };
+
+/** Published with REPLICA IDENTITY FULL, its updates would fail in the source's applications. */
+const virtualFinding = (table: TableDefinition): FindingDraft => ({
+  table,
+  detail: "it has virtual generated columns, which PostgreSQL does not publish with REPLICA IDENTITY FULL.",
+  remedy: `Add a primary key to ${quoteTable(table)} and set REPLICA IDENTITY DEFAULT, or set sourceSetting.plugin to test_decoding.`,
+});
 
 /** Only a table's owner may set its replica identity. */
 async function identityFullFindings(source: End, tables: readonly TableDefinition[]): Promise<FindingDraft[]> {
