@@ -40,7 +40,7 @@ export async function runHistories({ seed, plugin, histories, createPair }: Hist
       numRuns: histories,
       endOnFailure: false,
       interruptAfterTimeLimit: 300_000,
-      markInterruptAsFailure: false,
+      markInterruptAsFailure: true,
     });
   } catch (thrown) {
     throw new Error(`seed ${seed}, ${plugin}, schema:\n${shapes.map(createSql).join(";\n")}\n`, { cause: thrown });

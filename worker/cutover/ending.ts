@@ -1,7 +1,8 @@
+import type pg from "pg";
 import { errors, MigrationError, reported, reportedFrom } from "../../contracts/errors.ts";
 import { type DatabaseEnd } from "../database-job.ts";
 import { type Migration } from "../migration.ts";
-import { withConnection } from "../postgres/connect.ts";
+import { versionNum, withConnection } from "../postgres/connect.ts";
 import { quoteLiteral, quoteName, quoteTable } from "../postgres/quote.ts";
 import { withRetry } from "../postgres/retry.ts";
 import { restoreEverything } from "../schema/restore.ts";
@@ -54,7 +55,7 @@ async function cleanSource(migration: Migration): Promise<void> {
         source,
         { purpose: `${job.taskId.slice(0, 8)} clean-up`, session: { default_transaction_read_only: "off" } },
         async (client) => {
-          await endOwnWalSender(client, name);
+          await endOwnWalSender(client, name, job.taskId);
           await dropSlot(client, name, { signal });
           const row = await reading;
           if (row?.plugin !== "test_decoding") await dropPublication(client, name).catch(ignoreMissingRight);
@@ -66,11 +67,18 @@ async function cleanSource(migration: Migration): Promise<void> {
   );
 }
 
-/** Our own stream may still be ending; nobody else reads a slot of this name. */
-async function endOwnWalSender(client: { query(sql: string, values: unknown[]): Promise<unknown> }, slot: string): Promise<void> {
-  await client.query("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1 AND active_pid IS NOT NULL", [
-    slot,
-  ]);
+/** Our own stream may still be ending; nobody else reads a slot of this name. Before 9.5 slots do not say who reads them. */
+async function endOwnWalSender(client: pg.Client, slot: string, taskId: string): Promise<void> {
+  if ((await versionNum(client)) >= 90_500)
+    await client.query(
+      "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1 AND active_pid IS NOT NULL",
+      [slot],
+    );
+  else
+    await client.query(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1 AND usename = current_user AND datname = current_database()",
+      [`pgdms: ${taskId.slice(0, 8)} stream`],
+    );
 }
 
 /** Where there are no publications (before 10), or none of ours could be made, there is none to drop. */
