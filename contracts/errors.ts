@@ -451,6 +451,12 @@ const definitions = {
     "The source was still written to after the cutover was asked for; the cutover was refused and the sync goes on.",
     "Stop the writes (or set migrationSetting.fence to readOnly), then cut over again.",
   ),
+  PartitionAdded: error(
+    "PG1220",
+    "operator",
+    "A partition was added on the source during the migration; its rows are not followed.",
+    "Detach it until after the cutover, or start a new migration that has it; then cut over again.",
+  ),
   LostOwnership: error("PG1210", "backoff", "Another worker has taken the migration over.", "Nothing to do."),
   NoProgress: error(
     "PG1211",

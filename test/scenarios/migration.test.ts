@@ -154,6 +154,23 @@ describe("a migration through the whole of pgdms", () => {
     await migration.ended("Canceled");
   });
 
+  test("a partition that was added on the way refuses the cutover with its name, and detached it does not", async () => {
+    await pair.source.query(`${SCHEMA}${fill(100)} CREATE TABLE logs (id int, day date) PARTITION BY RANGE (day);
+      CREATE TABLE logs_1 PARTITION OF logs FOR VALUES FROM ('2026-01-01') TO ('2026-02-01'); ALTER TABLE logs ADD PRIMARY KEY (id, day)`);
+    const migration = await world.migrate([pair], { migrateSchema: "true" });
+    await migration.reaches(pair.source.name, "READY_TO_COMPLETE");
+    await pair.source.query(`CREATE TABLE logs_2 PARTITION OF logs FOR VALUES FROM ('2026-02-01') TO ('2026-03-01');
+      INSERT INTO logs VALUES (1, '2026-01-05'), (2, '2026-02-05')`);
+    await migration.cutover(pair.source.name);
+    const { output } = await migration.until((task) => JSON.stringify(task.output).includes("PG1220"));
+    expect(JSON.stringify(output)).toContain("public.logs_2");
+    await migration.reaches(pair.source.name, "READY_TO_COMPLETE");
+    await pair.source.query("ALTER TABLE logs DETACH PARTITION logs_2");
+    await migration.cutover(pair.source.name);
+    await migration.ended("Succeeded");
+    expect(await contents(pair.target, "logs")).toEqual(await contents(pair.source, "logs"));
+  });
+
   test("two databases of one task are cut over one after the other", async () => {
     const other = await createPair();
     try {

@@ -16,6 +16,7 @@ import { type Prepared } from "../target/prepare.ts";
 import { Statistics } from "./analyze.ts";
 import { compareBothSides } from "./compare-phase.ts";
 import { deferAgain, restoreForCutover, restoreForSync } from "./restore.ts";
+import { partitionErrors } from "./new-partitions.ts";
 import { copySequences } from "./sequences-phase.ts";
 import { CutoverLog } from "./cutover-log.ts";
 
@@ -131,6 +132,7 @@ async function proveAndRestore(migration: Migration, prepared: Prepared, { sync,
   const marker = await steps.step("drain pending changes", () => drain(migration, prepared, sync));
   steps.drained(formatLsn(marker));
   const late = sync.watchFrom(marker);
+  requireNoErrors(await partitionErrors(migration, prepared));
   const differences = await steps.step("compare both sides", () => compareBothSides(migration, prepared, steps));
   await steps.step("look for late writes", () => drain(migration, prepared, sync));
   requireQuiet(late);
