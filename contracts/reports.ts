@@ -206,3 +206,37 @@ export const HEARTBEAT_INTERVAL_MS = 10_000;
 
 /** The session of a worker's heartbeats. */
 export const heartbeatSession = (workerId: string): string => `worker:${workerId}`;
+
+/** A database that nothing was reported of yet: where a worker begins, and what is shown before it does. */
+export const unreportedDatabase = (databaseName: string, targetDatabaseName: string): DatabaseProgress => ({
+  kind: "database",
+  databaseName,
+  targetDatabaseName,
+  state: "UNDEFINED",
+  startedOn: null,
+  endedOn: null,
+  initializationCompleted: false,
+  fullLoadCompletedTables: 0,
+  fullLoadLoadingTables: 0,
+  fullLoadQueuedTables: 0,
+  fullLoadErroredTables: 0,
+  fullLoadRows: 0,
+  fullLoadBytes: 0,
+  fullLoadTotalBytesEstimate: 0,
+  pendingChanges: 0,
+  inserts: 0,
+  updates: 0,
+  deletes: 0,
+  latencySeconds: 0,
+  lagBytes: 0,
+  walHeldBytes: 0,
+  walLimitBytes: null,
+  walLimitedBy: null,
+  walGrowthBytesPerSecond: null,
+  walFullInSeconds: null,
+  walStatus: null,
+  snapshotAgeSeconds: null,
+  xminAge: null,
+  catalogXminAge: null,
+  appliedLsn: null,
+});

@@ -1,5 +1,12 @@
 import { isTaskOver, type DatabaseState, type MigrationState } from "../contracts/lifecycle.ts";
-import { type CutoverReport, type DatabaseProgress, type Finding, type ReportItem, type TableProgress } from "../contracts/reports.ts";
+import {
+  type CutoverReport,
+  type DatabaseProgress,
+  type Finding,
+  type ReportItem,
+  type TableProgress,
+  unreportedDatabase,
+} from "../contracts/reports.ts";
 import { displayName } from "../contracts/tables.ts";
 import { type DatabaseLevelOutput, type MigrateOutput, type MigrationLevelOutput, type TableLevelOutput } from "../contracts/wire.ts";
 import { databaseErrorOutput, errorOutputs, findingView, isTrouble } from "./output-errors.ts";
@@ -24,36 +31,8 @@ export function migrateOutput(task: OutputTask, initial: readonly DatabaseProgre
 
 /** A database that no worker has reported on yet. */
 export const initialDatabase = ({ state }: OutputTask, databaseName: string, targetDatabaseName: string): DatabaseProgress => ({
-  kind: "database",
-  databaseName,
-  targetDatabaseName,
+  ...unreportedDatabase(databaseName, targetDatabaseName),
   state: state === "Canceled" ? "CANCELLED" : "UNDEFINED",
-  startedOn: null,
-  endedOn: null,
-  initializationCompleted: false,
-  fullLoadCompletedTables: 0,
-  fullLoadLoadingTables: 0,
-  fullLoadQueuedTables: 0,
-  fullLoadErroredTables: 0,
-  fullLoadRows: 0,
-  fullLoadBytes: 0,
-  fullLoadTotalBytesEstimate: 0,
-  pendingChanges: 0,
-  inserts: 0,
-  updates: 0,
-  deletes: 0,
-  latencySeconds: 0,
-  lagBytes: 0,
-  walHeldBytes: 0,
-  walLimitBytes: null,
-  walLimitedBy: null,
-  walGrowthBytesPerSecond: null,
-  walFullInSeconds: null,
-  walStatus: null,
-  snapshotAgeSeconds: null,
-  xminAge: null,
-  catalogXminAge: null,
-  appliedLsn: null,
 });
 
 function migrationLevel(

@@ -7,6 +7,7 @@ import {
   type Finding,
   type ReportItem,
   type TableProgress,
+  unreportedDatabase,
 } from "../contracts/reports.ts";
 import { tableKey, type TableName } from "../contracts/tables.ts";
 import { type Logger } from "./log.ts";
@@ -44,7 +45,7 @@ export class ProgressBoard {
   constructor(options: BoardOptions) {
     this.#options = options;
     this.#isOpen = options.isTakenOver !== true;
-    this.#database = emptyDatabase(options.databaseName, options.targetDatabaseName);
+    this.#database = unreportedDatabase(options.databaseName, options.targetDatabaseName);
     this.#timers = [setInterval(() => this.flush(), FLUSH_INTERVAL_MS), setInterval(() => this.#log(), LOG_INTERVAL_MS)];
     for (const timer of this.#timers) timer.unref();
   }
@@ -156,39 +157,6 @@ export class ProgressBoard {
 
 /** What later reports must not fall behind. */
 const isFigure = ({ kind }: ReportItem): boolean => kind === "database" || kind === "table";
-
-const emptyDatabase = (databaseName: string, targetDatabaseName: string): DatabaseProgress => ({
-  kind: "database",
-  databaseName,
-  targetDatabaseName,
-  state: "UNDEFINED",
-  startedOn: null,
-  endedOn: null,
-  initializationCompleted: false,
-  fullLoadCompletedTables: 0,
-  fullLoadLoadingTables: 0,
-  fullLoadQueuedTables: 0,
-  fullLoadErroredTables: 0,
-  fullLoadRows: 0,
-  fullLoadBytes: 0,
-  fullLoadTotalBytesEstimate: 0,
-  pendingChanges: 0,
-  inserts: 0,
-  updates: 0,
-  deletes: 0,
-  latencySeconds: 0,
-  lagBytes: 0,
-  walHeldBytes: 0,
-  walLimitBytes: null,
-  walLimitedBy: null,
-  walGrowthBytesPerSecond: null,
-  walFullInSeconds: null,
-  walStatus: null,
-  snapshotAgeSeconds: null,
-  xminAge: null,
-  catalogXminAge: null,
-  appliedLsn: null,
-});
 
 const emptyTable = (databaseName: string, { schema, name }: TableName): TableProgress => ({
   kind: "table",
