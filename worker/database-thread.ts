@@ -9,6 +9,9 @@ import { serverFor } from "./secrets.ts";
 
 // The thread of one database: wires its messages to a migration, and ends with it.
 
+/** Longer than any goodbye or attempt to connect takes. */
+const LEFT_OPEN_MS_MAX = 20_000;
+
 const port = parentPort;
 if (!port) throw new Error("this file is the entry of a worker thread");
 const job = workerData as DatabaseJob;
@@ -53,6 +56,13 @@ await migrateDatabase({
   endRecorded,
 });
 port.close();
+setTimeout(endAnyway, LEFT_OPEN_MS_MAX).unref();
+
+/** What somebody forgot to close must not keep the task from its end. */
+function endAnyway(): void {
+  log.error({ event: "database.thread.open", resources: process.getActiveResourcesInfo() }, "something was left open; ending the thread");
+  process.exit(); // of this thread alone
+}
 
 /** Clients that cannot send encryptConnection and trustServerCertificate say it in the settings. */
 function tlsOf(connection: DatabaseJob["source"], setting: Readonly<Record<string, string>>): DatabaseJob["source"] {

@@ -6,13 +6,14 @@ import { withConnection } from "../postgres/connect.ts";
 import { isEncodingFailure, textNotConvertible } from "../postgres/encoding.ts";
 import { failureCode } from "../postgres/failures.ts";
 import { withRetry } from "../postgres/retry.ts";
+import { type Side } from "../postgres/server.ts";
 import { readLedger, tableLoads, type TableLoad } from "./ledger.ts";
 import { sayRange } from "./part-range.ts";
 import { type LoadPlan, type LoadTable } from "./plan.ts";
 import { prepareLoad } from "./prepare-load.ts";
 import { decideLoad, type PartWork } from "./resume.ts";
 import { SnapshotLost } from "./snapshot-lost.ts";
-import { LoadStream, type StreamOptions } from "./stream.ts";
+import { loadPurpose, LoadStream, type StreamOptions } from "./stream.ts";
 
 /** Progress within a part is told this often at most. */
 const PROGRESS_INTERVAL_MS = 250;
@@ -47,7 +48,7 @@ export interface LoadOptions extends StreamOptions {
 export async function loadTables(options: LoadOptions): Promise<void> {
   const { target, ownership, plan, snapshot, settings, canBeReplica, signal } = options;
   const session: Record<string, string> = canBeReplica ? { session_replication_role: "replica" } : {};
-  const purpose = `${ownership.taskId.slice(0, 8)} load`;
+  const purpose = loadPurpose(ownership);
   const { left, loads } = await withRetry(
     () =>
       withConnection(target, { purpose, session }, async (client) => {
@@ -68,6 +69,7 @@ class Load {
   private readonly tables: TableFigures;
   private readonly stop = new AbortController();
   private readonly imported = new Set<LoadStream>();
+  private readonly streams: LoadStream[] = [];
   private readonly streamCount: number;
 
   constructor(options: LoadOptions, left: readonly PartWork[], loads: ReadonlyMap<string, TableLoad>) {
@@ -84,6 +86,7 @@ class Load {
       this.runStream(signal).catch((thrown: unknown) => this.stop.abort(thrown)),
     );
     await Promise.all(streams);
+    if (signal.aborted) await this.endProcesses();
     this.options.signal.throwIfAborted();
     this.stop.signal.throwIfAborted();
     this.lost.push(...this.queue);
@@ -94,6 +97,7 @@ class Load {
   /** One stream takes part after part. Without its snapshot it gives its part back and ends; the others go on. */
   private async runStream(signal: AbortSignal): Promise<void> {
     const stream = new LoadStream({ ...this.options, signal });
+    this.streams.push(stream);
     try {
       for (let work = this.queue.shift(); work; work = this.queue.shift()) {
         try {
@@ -122,6 +126,22 @@ class Load {
     );
     if (outcome.kind === "loaded") this.tables.finish(work, outcome);
     else this.lost.push(work);
+  }
+
+  /**
+   * A server process that waits for a lock does not look at its socket (manual, 19.3 "client_connection_check_interval"):
+   * it would keep the snapshot's rows on the source until the lock is free.
+   */
+  private async endProcesses(): Promise<void> {
+    const name = `pgdms: ${loadPurpose(this.options.ownership)}`;
+    const end = async (side: Side): Promise<void> => {
+      const pids = this.streams.flatMap((stream) => stream.pids[side]);
+      if (pids.length === 0) return;
+      await withConnection(this.options[side], { purpose: "end of load" }, (client) =>
+        client.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = ANY ($1) AND application_name = $2", [pids, name]),
+      ).catch(() => undefined); // a server that does not answer ends them by itself
+    };
+    await Promise.all([end("source"), end("target")]);
   }
 
   private noteImported(stream: LoadStream): void {

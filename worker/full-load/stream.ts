@@ -1,3 +1,4 @@
+import type pg from "pg";
 import { MigrationError } from "../../contracts/errors.ts";
 import { formatLsn, type Lsn } from "../../contracts/lsn.ts";
 import { displayName } from "../../contracts/tables.ts";
@@ -6,7 +7,7 @@ import { failureCode } from "../postgres/failures.ts";
 import { pipeCopy } from "../postgres/pipe-copy.ts";
 import { quoteLiteral, quoteName, quoteTable } from "../postgres/quote.ts";
 import { takeOver, type RawSession } from "../postgres/raw-session.ts";
-import { type Server } from "../postgres/server.ts";
+import { type Server, type Side } from "../postgres/server.ts";
 import { type Ownership } from "../target/ownership.ts";
 import { copyFromSql, copyToSql } from "./copy-sql.ts";
 import { type TablePlan } from "./plan.ts";
@@ -44,6 +45,8 @@ export class LoadStream {
   private readonly options: StreamOptions;
   private source: RawSession | undefined;
   private target: RawSession | undefined;
+  /** Server processes of every session that was opened. */
+  readonly pids: Readonly<Record<Side, number[]>> = { source: [], target: [] };
 
   constructor(options: StreamOptions) {
     this.options = options;
@@ -119,7 +122,11 @@ export class LoadStream {
   private async openSource(): Promise<RawSession> {
     const { source, snapshot, clientEncoding, signal } = this.options;
     if (!snapshot.isAlive()) throw new SnapshotLost("the session that exported the snapshot has ended");
-    const session = takeOver(await connect(source, { purpose: this.purpose, clientEncoding }), "source", signal);
+    const session = takeOver(
+      this.noted("source", await connect(source, { purpose: loadPurpose(this.options.ownership), clientEncoding })),
+      "source",
+      signal,
+    );
     try {
       await session.query(
         `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT ${quoteLiteral(snapshot.name)}; SAVEPOINT part`,
@@ -136,13 +143,18 @@ export class LoadStream {
     const { target, canBeReplica, clientEncoding, signal } = this.options;
     // Triggers and foreign keys stay quiet: the rows have passed them on the source.
     const session: Record<string, string> = canBeReplica ? { session_replication_role: "replica" } : {};
-    return takeOver(await connect(target, { purpose: this.purpose, clientEncoding, session }), "target", signal);
+    const client = await connect(target, { purpose: loadPurpose(this.options.ownership), clientEncoding, session });
+    return takeOver(this.noted("target", client), "target", signal);
   }
 
-  private get purpose(): string {
-    return `${this.options.ownership.taskId.slice(0, 8)} load`;
+  private noted(side: Side, client: pg.Client): pg.Client {
+    if ("processID" in client && typeof client.processID === "number") this.pids[side].push(client.processID);
+    return client;
   }
 }
+
+/** What the sessions of a load are called. */
+export const loadPurpose = ({ taskId }: Ownership): string => `${taskId.slice(0, 8)} load`;
 
 const REWRITTEN: PartOutcome = { kind: "rewritten" };
 

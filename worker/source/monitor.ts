@@ -65,11 +65,17 @@ export interface SourceNames {
   readonly task: string;
 }
 
+interface Session {
+  readonly client: pg.Client;
+  readonly version: number;
+}
+
 /** Looks at the source now and then, on one session that is opened again when it breaks. Never fails: no answer is no sample. */
 export class SourceMonitor {
   readonly #source: Server;
   readonly #names: SourceNames;
-  #session: { readonly client: pg.Client; readonly version: number } | undefined;
+  /** Also while it is being opened: who closes the monitor then must not miss it. */
+  #session: Promise<Session> | undefined;
   #isReading = false;
 
   constructor(source: Server, names: SourceNames) {
@@ -81,7 +87,7 @@ export class SourceMonitor {
     if (this.#isReading) return undefined;
     this.#isReading = true;
     try {
-      const { client, version } = (this.#session ??= await this.#open());
+      const { client, version } = await (this.#session ??= this.#open());
       const slot = await readSlot(client, version, this.#names.slot);
       const { rows } = await client.query<HeldRow>(HELD_SQL, [
         this.#names.slot,
@@ -108,13 +114,14 @@ export class SourceMonitor {
     }
   }
 
+  /** Ends the session; one that is just being opened is ended as soon as it is there. */
   async close(): Promise<void> {
     const session = this.#session;
     this.#session = undefined;
-    await session?.client.end().catch(() => undefined);
+    await session?.then(({ client }) => client.end()).catch(() => undefined);
   }
 
-  async #open(): Promise<{ client: pg.Client; version: number }> {
+  async #open(): Promise<Session> {
     const client = await connect(this.#source, { purpose: "monitor" });
     return { client, version: await versionNum(client) };
   }

@@ -199,6 +199,23 @@ describe.each([
     await expectEqual("large");
   });
 
+  test("a load that is stopped while it waits for a lock leaves no session behind, so that nothing keeps its snapshot", async () => {
+    await both(LARGE);
+    await source.query(fillLarge);
+    const options = await optionsOf(await planOf(await tables()));
+    const holder = await source.connect();
+    await holder.query("BEGIN; LOCK TABLE large IN ACCESS EXCLUSIVE MODE");
+    const controller = new AbortController();
+    const loading = loadTables({ ...options, signal: controller.signal });
+    loading.catch(() => undefined);
+    const waiting = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'pgdms: % load'";
+    await expect.poll(async () => (await source.query(`${waiting} AND wait_event_type = 'Lock'`)).rowCount).toBe(settings.fullLoadStreams);
+    controller.abort(new Error("stop"));
+    await expect(loading).rejects.toThrow("stop");
+    await expect.poll(async () => (await source.query(waiting)).rowCount).toBe(0);
+    await holder.end();
+  });
+
   test("under a new snapshot finished tables stay and half loaded ones begin again", async () => {
     await both(`${LARGE}; CREATE TABLE small (id int PRIMARY KEY)`);
     await source.query(`${fillLarge}; INSERT INTO small VALUES (1)`);
