@@ -154,6 +154,18 @@ export const settingDefinitions = {
     default: "0",
     help: "How much WAL the source's disk has room for; PostgreSQL does not tell. Only for the forecast and the warnings at 50 % and 80 %. 0: not known.",
   },
+  maxLoadMBps: {
+    map: "sourceSetting",
+    type: { kind: "integer", min: 0, max: 100_000, unit: "MB/s" },
+    default: "0",
+    help: "How fast the full load of this database may read the source, all its streams together. 0: as fast as it goes. A slower load keeps the slot's WAL longer.",
+  },
+  maxSnapshotAgeMinutes: {
+    map: "sourceSetting",
+    type: { kind: "integer", min: 0, max: 525_600, unit: "min" },
+    default: "0",
+    help: "When the load's snapshot is older no further table is begun under it: those under way are finished, and the rest is loaded under a new snapshot, so that vacuum on the source can go on. 0: one snapshot for all.",
+  },
   encryptSource: {
     map: "sourceSetting",
     type: { kind: "choice", values: ["asGiven", "true", "false"] },

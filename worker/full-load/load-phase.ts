@@ -16,6 +16,7 @@ import { readLedger, tableLoads } from "./ledger.ts";
 import { type LoadProgress, loadTables } from "./load-tables.ts";
 import { cutsByKey, type LoadPlan, type LoadTable, planLoad } from "./plan.ts";
 import { SnapshotLost } from "./snapshot-lost.ts";
+import { throttleOf } from "./throttle.ts";
 
 /** Between two snapshots when one was lost, so that a source in trouble is left in peace. */
 const NEXT_SNAPSHOT_MS = 1_000;
@@ -78,6 +79,7 @@ async function loadUnder(migration: Migration, prepared: Prepared, { plan, snaps
   board.change({ step: "loading tables" });
   // Indexes of a table that takes the rows of several wait for the last of them.
   const waiting = await countWaiting(migration, plan);
+  const takenMs = Date.now();
   try {
     await loadTables({
       source,
@@ -89,6 +91,8 @@ async function loadUnder(migration: Migration, prepared: Prepared, { plan, snaps
       canBeReplica: prepared.canBeReplica,
       clientEncoding: prepared.clientEncoding,
       signal,
+      throttle: throttleOf(settings.maxLoadMBps),
+      mayBegin: () => settings.maxSnapshotAgeMinutes === 0 || Date.now() - takenMs < settings.maxSnapshotAgeMinutes * 60_000,
       // Nothing else needs the snapshot: the source's vacuum is held back no longer than each table's copy takes.
       onProgress: (table, progress) => showLoading(migration, table, progress),
       onTableLoaded: (table, progress) => {

@@ -31,6 +31,8 @@ export interface LoadOptions extends StreamOptions {
   readonly settings: Pick<Settings, "fullLoadStreams" | "onExistingRows">;
   /** All streams are in the snapshot: its exporter may go, at the price that a broken stream cannot be opened again. */
   readonly onSnapshotImported?: () => void;
+  /** Asked before a table is begun; false leaves it to another snapshot. One table is begun under each in any case. */
+  readonly mayBegin?: () => boolean;
   /** Told when a table's first part begins, as bytes pass, and with each part. */
   readonly onProgress?: (table: LoadTable, progress: LoadProgress) => void;
   /** Told once for each table that this call has finished. */
@@ -68,6 +70,8 @@ class Load {
   private readonly lost: PartWork[] = [];
   private readonly tables: TableFigures;
   private readonly stop = new AbortController();
+  /** Tables that this snapshot must finish: some of their parts are loaded under it. */
+  private readonly begun: Set<string>;
   private readonly imported = new Set<LoadStream>();
   private readonly streams: LoadStream[] = [];
   private readonly streamCount: number;
@@ -76,6 +80,7 @@ class Load {
     this.options = options;
     this.queue = [...left];
     this.tables = new TableFigures(options, loads);
+    this.begun = new Set([...loads].filter(([, { isLoaded, partsDone }]) => !isLoaded && partsDone > 0).map(([key]) => key));
     this.streamCount = Math.min(options.settings.fullLoadStreams, left.length);
   }
 
@@ -99,7 +104,7 @@ class Load {
     const stream = new LoadStream({ ...this.options, signal });
     this.streams.push(stream);
     try {
-      for (let work = this.queue.shift(); work; work = this.queue.shift()) {
+      for (let work = this.takeWork(); work; work = this.takeWork()) {
         try {
           await this.loadPart(stream, work, signal);
         } catch (thrown) {
@@ -112,6 +117,15 @@ class Load {
     } finally {
       stream.destroy();
     }
+  }
+
+  /** The next part; once no further table may be begun, the next one of those that are. */
+  private takeWork(): PartWork | undefined {
+    const isFree = this.begun.size === 0 || this.options.mayBegin?.() !== false;
+    const next = isFree ? 0 : this.queue.findIndex(({ plan: { table } }) => this.begun.has(tableKey(table)));
+    const [work] = next < 0 ? [] : this.queue.splice(next, 1);
+    if (work) this.begun.add(tableKey(work.plan.table));
+    return work;
   }
 
   private async loadPart(stream: LoadStream, work: PartWork, signal: AbortSignal): Promise<void> {

@@ -30,6 +30,8 @@ export interface StreamOptions {
   readonly canBeReplica: boolean;
   readonly clientEncoding: string;
   readonly signal: AbortSignal;
+  /** Asked after every stretch of data, by all streams. */
+  readonly throttle?: ((bytes: number) => Promise<void> | undefined) | undefined;
 }
 
 export type PartOutcome =
@@ -106,9 +108,9 @@ export class LoadStream {
   }
 
   private async copyPart(source: RawSession, target: RawSession, work: PartWork, onBytes: (bytes: number) => void): Promise<PartOutcome> {
-    const { signal, ownership, snapshot } = this.options;
+    const { signal, ownership, snapshot, throttle } = this.options;
     const sql = { sourceSql: copyToSql(work.plan, work.range), targetSql: copyFromSql(work.plan) };
-    const { rows, bytes } = await pipeCopy({ source, target, ...sql }, { signal, onBytes });
+    const { rows, bytes } = await pipeCopy({ source, target, ...sql }, { signal, onBytes, ...(throttle && { throttle }) });
     const [fence, update] = await target.query(
       `SELECT FROM pgdms.migration WHERE task_id = ${quoteLiteral(ownership.taskId)} AND epoch = ${ownership.epoch} FOR KEY SHARE;
        UPDATE pgdms.table_load SET state = 'done', snapshot_lsn = '${formatLsn(snapshot.lsn)}', rows = ${rows}, bytes = ${bytes},

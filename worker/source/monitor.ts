@@ -42,12 +42,12 @@ interface HeldRow {
 
 /**
  * What the migration holds back besides WAL. Its snapshot is held by the session that exports it and by the load's
- * streams, which read it. Ages can be negative for a moment: a transaction may begin between the two looks.
+ * streams, which read it.
  */
 const HELD_SQL = `
   SELECT (SELECT setting FROM pg_settings WHERE name = 'max_slot_wal_keep_size') AS keep_mb,
-         greatest(extract(epoch FROM clock_timestamp() - a.xact_start), 0)::text AS snapshot_age,
-         greatest(a.age, age(s.xmin), 0)::text AS xmin_age, greatest(age(s.catalog_xmin), 0)::text AS catalog_xmin_age
+         extract(epoch FROM clock_timestamp() - a.xact_start)::text AS snapshot_age,
+         greatest(a.age, age(s.xmin))::text AS xmin_age, age(s.catalog_xmin)::text AS catalog_xmin_age
     FROM (SELECT min(xact_start) AS xact_start, max(age(backend_xmin)) AS age
             FROM pg_stat_activity
            WHERE datname = current_database() AND usename = current_user AND backend_xmin IS NOT NULL
@@ -57,6 +57,12 @@ const HELD_SQL = `
 const MEGABYTE = 1024 * 1024;
 
 const numberOrNull = (text: string | null | undefined): number | null => (text === null || text === undefined ? null : Number(text));
+
+/** Never below zero: a transaction may begin between two looks. */
+function ageOrNull(text: string | null | undefined): number | null {
+  const age = numberOrNull(text);
+  return age === null ? null : Math.max(0, age);
+}
 
 /** What tells a migration's slot and sessions on its source. */
 export interface SourceNames {
@@ -102,9 +108,9 @@ export class SourceMonitor {
         walStatus: slot?.walStatus ?? null,
         safeWalSizeBytes: slot?.safeWalSizeBytes ?? null,
         slotWalKeepBytes: keepMB === null || keepMB < 0 ? null : keepMB * MEGABYTE,
-        snapshotAgeSeconds: numberOrNull(rows[0]?.snapshot_age),
-        xminAge: slot === undefined && rows[0]?.snapshot_age === null ? null : numberOrNull(rows[0]?.xmin_age),
-        catalogXminAge: slot === undefined ? null : numberOrNull(rows[0]?.catalog_xmin_age),
+        snapshotAgeSeconds: ageOrNull(rows[0]?.snapshot_age),
+        xminAge: ageOrNull(rows[0]?.xmin_age),
+        catalogXminAge: ageOrNull(rows[0]?.catalog_xmin_age),
       };
     } catch {
       await this.close();

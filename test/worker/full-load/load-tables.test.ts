@@ -264,6 +264,22 @@ describe.each([
     },
   );
 
+  test("once no further table may be begun, those under way are finished and the rest comes under a later snapshot", async () => {
+    const names = ["large", "a", "b", "c"];
+    await both(`${LARGE}; ${["a", "b", "c"].map((name) => `CREATE TABLE ${name} (id int PRIMARY KEY)`).join("; ")}`);
+    await source.query(`${fillLarge}; INSERT INTO a VALUES (1); INSERT INTO b VALUES (1); INSERT INTO c VALUES (1)`);
+    const plan = await planOf(await tables());
+    expect(plan[0]?.parts.length).toBeGreaterThan(3); // more parts than streams
+    await expect(loadTables(await optionsOf(plan, { mayBegin: () => false }))).rejects.toThrow(SnapshotLost);
+    await expectEqual("large");
+    expect([...tableLoads(await ledger()).values()].filter(({ isLoaded }) => isLoaded)).toHaveLength(1);
+    for (const name of names.slice(1)) await source.query(`INSERT INTO ${name} VALUES (2)`);
+    await expect(loadTables(await optionsOf(plan, { mayBegin: () => false }))).rejects.toThrow(SnapshotLost);
+    await loadTables(await optionsOf(plan));
+    await expectEqual(...names);
+    expect(new Set((await ledger()).map(({ snapshotLsn }) => snapshotLsn)).size).toBe(3);
+  });
+
   test("when the exporter is gone, living streams finish what they can and the rest asks for a new snapshot", async () => {
     await both(`${LARGE}; CREATE TABLE small (id int PRIMARY KEY)`);
     await source.query(`${fillLarge}; INSERT INTO small VALUES (1)`);

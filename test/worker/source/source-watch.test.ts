@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from "vitest";
+import { type DatabaseProgress } from "../../../contracts/reports.ts";
 import { startPostgres, type PostgresServer } from "../../../local/postgres.ts";
 import { createDatabase, type TestDatabase } from "../../setup/databases.ts";
 import { lineTo, runMigration, through } from "../run-migration.ts";
@@ -66,6 +67,74 @@ describe("what the migration holds back on its source", () => {
     migration.orders.cancel();
     expect(await migration.ended).toEqual({ end: "CANCELLED", codes: [] });
     expect(await slots()).toEqual([]);
+  });
+
+  test("is told while the load goes on, which keeps to maxLoadMBps in all its streams together", async () => {
+    for (const database of [source, target]) await database.query("CREATE TABLE u (id int PRIMARY KEY, note text)");
+    for (const table of ["t", "u"])
+      await source.query(`INSERT INTO ${table} SELECT g, repeat('x', 1000) FROM generate_series(2001, 5000) g`);
+    const migration = runMigration({ source, target }, { sourceSetting: { maxLoadMBps: "1" } });
+    const startedMs = Date.now();
+    const isLoading = ({ initializationCompleted, snapshotAgeSeconds }: DatabaseProgress): boolean =>
+      !initializationCompleted && snapshotAgeSeconds !== null;
+    await migration.until("snapshot seen in the load", isLoading);
+    await source.query("INSERT INTO t VALUES (-1, 'in the load')");
+    await fill(2);
+    await migration.until("WAL seen in the load", (now) => isLoading(now) && now.walHeldBytes > 2 * MB && (now.xminAge ?? 0) > 0);
+    await migration.until("ready", ({ state }) => state === "READY_TO_COMPLETE");
+    const bytes = migration.database()?.fullLoadBytes ?? 0;
+    expect(bytes).toBeGreaterThan(6_000_000);
+    expect(Date.now() - startedMs).toBeGreaterThan((bytes / MB) * 1000 * 0.9);
+    await migration.until("snapshot let go", ({ snapshotAgeSeconds }) => snapshotAgeSeconds === null);
+    migration.orders.cancel();
+    expect(await migration.ended).toMatchObject({ end: "CANCELLED" });
+  });
+
+  test("moves on at a source that is idle while another database of its server writes, whatever wal_sender_timeout", async () => {
+    const kinds = (["pgoutput", "test_decoding"] as const).flatMap((plugin) => ["5s", "0"].map((timeout) => ({ plugin, timeout })));
+    const running = await Promise.all(
+      kinds.map(async ({ plugin, timeout }) => {
+        const pair = {
+          source: await createDatabase("source", server.port),
+          target: await createDatabase("target", inject("postgres17Port")),
+        };
+        clean.push(async () => Promise.all([pair.source.drop(), pair.target.drop()]));
+        for (const database of Object.values(pair)) await database.query("CREATE TABLE t (id int PRIMARY KEY)");
+        await pair.source.query(`ALTER DATABASE ${pair.source.name} SET wal_sender_timeout = '${timeout}'`);
+        const migration = runMigration(pair, { sourceSetting: { plugin } });
+        await migration.until("ready", ({ state }) => state === "READY_TO_COMPLETE");
+        return { plugin, timeout, migration, ...pair };
+      }),
+    );
+    const sender = async ({ source: { name } }: { readonly source: TestDatabase }) =>
+      (
+        await source.query(
+          `SELECT a.pid, now() - a.backend_start > '7 s' AS is_old FROM pg_replication_slots s JOIN pg_stat_activity a ON a.pid = s.active_pid
+            WHERE s.database = $1`,
+          [name],
+        )
+      ).rows[0];
+    const first = await Promise.all(running.map(sender));
+    await fill(3); // in a database that none of them reads
+    const { rows } = await source.query("SELECT pg_current_wal_flush_lsn()::text AS lsn");
+    const behind = async () =>
+      (
+        await source.query("SELECT slot_name FROM pg_replication_slots WHERE confirmed_flush_lsn < $1::pg_lsn AND database <> $2", [
+          rows[0]?.["lsn"],
+          source.name,
+        ])
+      ).rows;
+    await expect.poll(behind, { timeout: 30_000 }).toEqual([]);
+    // Longer than the shorter limit the same walsenders go on.
+    await expect
+      .poll(async () => (await Promise.all(running.map(sender))).every((one) => one?.["is_old"] === true), { timeout: 30_000 })
+      .toBe(true);
+    expect((await Promise.all(running.map(sender))).map((one) => one?.["pid"])).toEqual(first.map((one) => one?.["pid"]));
+    for (const { migration, plugin, timeout } of running) {
+      expect([plugin, timeout, migration.told.filter((code) => code === "+PG1215")]).toEqual([plugin, timeout, []]);
+      migration.orders.cancel();
+    }
+    expect((await Promise.all(running.map(({ migration }) => migration.ended))).map(({ end }) => end)).toEqual(Array(4).fill("CANCELLED"));
   });
 
   test("over walBudgetMB with stopAndDropSlot: the database fails and its slot is gone, although the target is away", async () => {
