@@ -3,6 +3,7 @@ import { type Settings } from "../contracts/settings.ts";
 import { cleanUp, finishEnded } from "./cutover/ending.ts";
 import { cutOverWhenAsked } from "./cutover/cutover.ts";
 import { type DatabaseEnd, type DatabaseJob, type FromDatabase } from "./database-job.ts";
+import { passing } from "./fault-points.ts";
 import { loadEverything } from "./full-load/load-phase.ts";
 import { startSync } from "./incremental-sync/sync-phase.ts";
 import { type Logger } from "./log.ts";
@@ -130,6 +131,7 @@ async function end(migration: Migration, databaseEnd: DatabaseEnd, errors: reado
   board.event(databaseEnd === "COMPLETE" ? "proven" : databaseEnd === "CANCELLED" ? "cancelled" : "failed");
   board.flush();
   tell({ kind: "ended", end: databaseEnd, wasRefused, errors });
+  await passing("report-sent-not-recorded");
   await endRecorded;
   if (!wasRefused) await finishEnded(migration, databaseEnd);
 }

@@ -23,13 +23,23 @@ export interface RunningMigration {
   readonly reports: readonly DatabaseProgress[];
   until(what: string, isSo: (database: DatabaseProgress) => boolean): Promise<void>;
   readonly ended: Promise<{ readonly end: DatabaseEnd; readonly codes: readonly string[] }>;
+  /** How it told that it ended, before it was done with cleaning up. */
+  toldEnd(): DatabaseEnd | undefined;
+}
+
+/** What a worker that takes over is given of the one before. */
+export interface TakenOver {
+  readonly taskId: string;
+  readonly epoch: number;
+  /** How the database ended, when that was written down. */
+  readonly ended: DatabaseEnd | undefined;
 }
 
 export function runMigration(
   { source, target }: { readonly source: TestDatabase; readonly target: TestDatabase },
   setting: SettingMaps = {},
+  { taskId, epoch, ended: endedAs }: TakenOver = { taskId: randomUUID(), epoch: 1, ended: undefined },
 ): RunningMigration {
-  const taskId = randomUUID();
   const orders = new Orders();
   const log = createLogger(process.env["TEST_LOG_LEVEL"] ?? "silent", "test");
   const told: string[] = [];
@@ -48,18 +58,20 @@ export function runMigration(
     sourceSetting: setting.sourceSetting ?? {},
     targetSetting: setting.targetSetting ?? {},
   };
+  let toldEnd: DatabaseEnd | undefined;
   let resolveEndRecorded: () => void = () => undefined;
   let resolveEnded: (ended: Awaited<RunningMigration["ended"]>) => void = () => undefined;
   const ended = new Promise<Awaited<RunningMigration["ended"]>>((resolve) => (resolveEnded = resolve));
   const tell = (message: FromDatabase): void => {
     if (message.kind !== "ended") return;
+    toldEnd = message.end;
     resolveEndRecorded();
     void migration.then(() => resolveEnded({ end: message.end, codes: message.errors.map(({ code }) => code) }));
   };
   const migration = migrateDatabase({
     job: {
       taskId,
-      epoch: 1,
+      epoch,
       workerId: "test",
       logLevel: "silent",
       source: source.reference,
@@ -67,13 +79,13 @@ export function runMigration(
       selected: { name: source.name, targetDatabaseName: target.name, selectedTables: [], ...maps },
       secrets: {},
       pgDumpPath: undefined,
-      ended: undefined,
+      ended: endedAs,
     },
     source: source.server,
     target: target.server,
     settings: requireSettings(maps),
-    ownership: { taskId, epoch: 1 },
-    board: new ProgressBoard({ databaseName: source.name, targetDatabaseName: target.name, send: take, log }),
+    ownership: { taskId, epoch },
+    board: new ProgressBoard({ databaseName: source.name, targetDatabaseName: target.name, send: take, log, isTakenOver: epoch > 1 }),
     orders,
     signal: orders.signal,
     log,
@@ -99,6 +111,7 @@ export function runMigration(
         )
         .toBe(what),
     ended,
+    toldEnd: () => toldEnd,
   };
 }
 

@@ -1,6 +1,7 @@
 import type pg from "pg";
 import { MigrationError, reported, type ReportedError, reportedFrom } from "../../contracts/errors.ts";
 import { formatLsn, type Lsn } from "../../contracts/lsn.ts";
+import { passing } from "../fault-points.ts";
 import { type RunningSync } from "../incremental-sync/sync-phase.ts";
 import { type Migration } from "../migration.ts";
 import { type CutoverOrder } from "../orders.ts";
@@ -59,10 +60,10 @@ async function becomeReady(migration: Migration, prepared: Prepared, { sync, sta
   await restoreForSync(migration);
   board.change({ step: "gathering statistics" });
   if (!prepared.row.isReady) await statistics.analyzeAll();
-  await withRetry(
-    () => withConnection(target, { purpose: "ready" }, (client) => changeMigration(client, ownership, { isReady: true })),
-    retry,
-  );
+  await withRetry(async () => {
+    await withConnection(target, { purpose: "ready" }, (client) => changeMigration(client, ownership, { isReady: true }));
+    await passing("ready-recorded");
+  }, retry);
   board.event("caughtUp");
   log.info({ event: "database.ready", position: formatLsn(sync.position()) }, "ready to cut over");
   board.change({ step: "following changes" });
@@ -148,7 +149,10 @@ async function proveAndRestore(migration: Migration, prepared: Prepared, { sync,
   await steps.step("look for late writes once more", () => drain(migration, prepared, sync));
   requireQuiet(late);
   await withRetry(
-    () => withConnection(target, { purpose: "cutover" }, (client) => changeMigration(client, ownership, { phase: "completing" })),
+    async () => {
+      await withConnection(target, { purpose: "cutover" }, (client) => changeMigration(client, ownership, { phase: "completing" }));
+      await passing("proof-recorded");
+    },
     { signal: migration.signal },
   );
 }

@@ -1,6 +1,7 @@
 import type pg from "pg";
 import { errors, MigrationError, reported, reportedFrom } from "../../contracts/errors.ts";
 import { type DatabaseEnd } from "../database-job.ts";
+import { passing } from "../fault-points.ts";
 import { type Migration } from "../migration.ts";
 import { versionNum, withConnection } from "../postgres/connect.ts";
 import { quoteLiteral, quoteName, quoteTable } from "../postgres/quote.ts";
@@ -57,10 +58,12 @@ async function cleanSource(migration: Migration): Promise<void> {
         async (client) => {
           await endOwnWalSender(client, name, job.taskId);
           await dropSlot(client, name, { signal });
+          await passing("clean-up-half-done");
           const row = await reading;
           if (row?.plugin !== "test_decoding") await dropPublication(client, name).catch(ignoreMissingRight);
           for (const table of row?.changedIdentities ?? [])
             await client.query(`ALTER TABLE IF EXISTS ONLY ${quoteTable(table)} REPLICA IDENTITY DEFAULT`);
+          await passing("source-cleaned");
         },
       ),
     { signal, ...attempts },
@@ -154,6 +157,7 @@ export async function finishEnded(migration: Migration, end: DatabaseEnd): Promi
           const { rowCount } = await client.query(owedDefinitions(end));
           if (rowCount === 1) log.warn({ event: "bookkeeping.kept" }, errors.DefinitionNotRestored.title);
           else await dropBookkeeping(client);
+          await passing("bookkeeping-dropped");
         }),
       { signal: AbortSignal.timeout(CLEAN_UP_MS_MAX), ...attempts },
     );

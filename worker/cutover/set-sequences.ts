@@ -1,5 +1,6 @@
 import type pg from "pg";
 import { displayName, tableKey, type TableName } from "../../contracts/tables.ts";
+import { passing } from "../fault-points.ts";
 import { withConnection } from "../postgres/connect.ts";
 import { failureCode, isTransient } from "../postgres/failures.ts";
 import { quoteLiteral, quoteTable } from "../postgres/quote.ts";
@@ -108,6 +109,7 @@ async function setAll(client: pg.ClientBase, pairs: readonly SequencePair[]): Pr
   for (let at = 0; at < pairs.length; at += BATCH_MAX) {
     const batch = pairs.slice(at, at + BATCH_MAX);
     const refused = await refusalOf(client, batch);
+    await passing("sequences-half-set");
     // One of them cannot be set: which one, and is it the only one?
     if (refused !== undefined) for (const pair of batch) failures.push(...(await setOne(client, pair)));
   }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { MigrationError } from "../../contracts/errors.ts";
 import { tableKey } from "../../contracts/tables.ts";
+import { passing } from "../fault-points.ts";
 import { type Migration } from "../migration.ts";
 import { withConnection } from "../postgres/connect.ts";
 import { withRetry } from "../postgres/retry.ts";
@@ -31,9 +32,13 @@ export async function loadEverything(migration: Migration, prepared: Prepared, s
   const startedMs = Date.now();
   for (let isFirst = true; !(await loadOnce(migration, prepared, { isFirst, signal })); isFirst = false)
     await sleep(NEXT_SNAPSHOT_MS, undefined, { signal });
-  await withRetry(() => withConnection(target, { purpose: "load" }, (client) => changeMigration(client, ownership, { phase: "syncing" })), {
-    signal,
-  });
+  await withRetry(
+    async () => {
+      await withConnection(target, { purpose: "load" }, (client) => changeMigration(client, ownership, { phase: "syncing" }));
+      await passing("load-recorded");
+    },
+    { signal },
+  );
   board.change({ initializationCompleted: true });
   tell({ kind: "movedForward" });
   log.info(
@@ -163,9 +168,11 @@ async function firstSnapshot(migration: Migration, prepared: Prepared, signal: A
       await withConnection(source, { purpose: "slot" }, (client) => dropSlot(client, row.slot, { signal }));
       const snapshot = await createSlot(source, { ...slotOptions(migration, prepared, signal), slot: row.slot });
       try {
+        await passing("snapshot-exported");
         await withConnection(target, { purpose: "slot" }, (client) =>
           changeMigration(client, ownership, { slotLsn: snapshot.lsn, position: snapshot.lsn, phase: "loading" }),
         );
+        await passing("slot-recorded");
         return snapshot;
       } catch (thrown) {
         await snapshot.release();

@@ -1,4 +1,5 @@
 import type pg from "pg";
+import { passing } from "../fault-points.ts";
 import { failureCode } from "../postgres/failures.ts";
 import { quoteTable } from "../postgres/quote.ts";
 import { inOwnedTransaction, type Ownership } from "../target/ownership.ts";
@@ -17,6 +18,7 @@ export async function prepareLoad(target: pg.ClientBase, ownership: Ownership, d
     await emptyTables(target, decision.empty);
     await enterParts(target, decision.enter);
   });
+  await passing("parts-entered");
 }
 
 /** feature_not_supported: a table is referenced by a foreign key of a table that is not truncated along with it. */

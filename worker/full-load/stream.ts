@@ -2,6 +2,7 @@ import type pg from "pg";
 import { MigrationError } from "../../contracts/errors.ts";
 import { formatLsn, type Lsn } from "../../contracts/lsn.ts";
 import { displayName } from "../../contracts/tables.ts";
+import { passing } from "../fault-points.ts";
 import { connect } from "../postgres/connect.ts";
 import { failureCode } from "../postgres/failures.ts";
 import { pipeCopy } from "../postgres/pipe-copy.ts";
@@ -110,7 +111,9 @@ export class LoadStream {
   private async copyPart(source: RawSession, target: RawSession, work: PartWork, onBytes: (bytes: number) => void): Promise<PartOutcome> {
     const { signal, ownership, snapshot, throttle } = this.options;
     const sql = { sourceSql: copyToSql(work.plan, work.range), targetSql: copyFromSql(work.plan) };
-    const { rows, bytes } = await pipeCopy({ source, target, ...sql }, { signal, onBytes, ...(throttle && { throttle }) });
+    const rest = (bytes: number): Promise<void> | undefined => passing("table-half-copied") ?? throttle?.(bytes);
+    const { rows, bytes } = await pipeCopy({ source, target, ...sql }, { signal, onBytes, throttle: rest });
+    await passing("copied-not-recorded");
     const [fence, update] = await target.query(
       `SELECT FROM pgdms.migration WHERE task_id = ${quoteLiteral(ownership.taskId)} AND epoch = ${ownership.epoch} FOR KEY SHARE;
        UPDATE pgdms.table_load SET state = 'done', snapshot_lsn = '${formatLsn(snapshot.lsn)}', rows = ${rows}, bytes = ${bytes},
@@ -118,6 +121,7 @@ export class LoadStream {
     );
     if (fence?.rowCount !== 1 || update?.rowCount !== 1) throw lostOwnership(ownership);
     await target.query("COMMIT");
+    await passing("part-recorded");
     return { kind: "loaded", rows, bytes };
   }
 

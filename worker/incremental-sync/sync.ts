@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { laterLsn, type Lsn } from "../../contracts/lsn.ts";
+import { passing } from "../fault-points.ts";
 import { asciiSql } from "../postgres/ascii-sql.ts";
 import { SQL_ASCII } from "../postgres/encoding.ts";
 import { takeOver } from "../postgres/raw-session.ts";
@@ -303,6 +304,7 @@ class SyncConnection {
     this.#applyingChanges += group.changes.length;
     try {
       const counts = await applier.apply(group);
+      await passing("committed-not-confirmed");
       this.#inFlight--;
       this.#applyingChanges -= group.changes.length;
       if (this.#isBroken) return;

@@ -1,5 +1,6 @@
 import type pg from "pg";
 import { tableKey, type TableName } from "../../contracts/tables.ts";
+import { passing } from "../fault-points.ts";
 import { versionNum as readVersionNum } from "../postgres/connect.ts";
 import { inOwnedTransaction, type Ownership } from "../target/ownership.ts";
 import { canSetReplicaRole } from "../target/replica-role.ts";
@@ -63,6 +64,7 @@ export async function deferDefinitions({
     for (const batch of batches(fresh)) {
       signal.throwIfAborted();
       await takeAway(client, ownership, batch);
+      await passing("definitions-half-deferred");
       onProgress?.((done += countOf(batch)), deferred);
     }
     return { deferred, hasReplicaRole, kept };

@@ -1,5 +1,6 @@
 import type pg from "pg";
 import { tableKey, type TableName } from "../../contracts/tables.ts";
+import { passing } from "../fault-points.ts";
 import { quoteLiteral } from "../postgres/quote.ts";
 import { requireOwnership, type Ownership } from "../target/ownership.ts";
 
@@ -112,13 +113,18 @@ export async function restoreDefinition(
     await client.query(`BEGIN;\n${restoreSql};\n${mark}`);
     await requireOwnership(client, ownership);
     await client.query("COMMIT");
+    await passing("constraints-half-restored");
   } catch (thrown) {
     await client.query("ROLLBACK").catch(() => undefined);
     throw thrown;
   }
 }
 
-/** Notes why a definition could not be brought back. */
-export async function recordFailure(client: pg.ClientBase, { id }: DeferredDefinition, error: string): Promise<void> {
-  await client.query("UPDATE pgdms.deferred_ddl SET error = $2 WHERE id = $1", [id, error]);
+/**
+ * Notes why a definition could not be brought back.
+ * @returns false when it is back: the answer to an earlier COMMIT was lost, and what failed was only doing it twice.
+ */
+export async function recordFailure(client: pg.ClientBase, { id }: DeferredDefinition, error: string): Promise<boolean> {
+  const { rowCount } = await client.query("UPDATE pgdms.deferred_ddl SET error = $2 WHERE id = $1 AND NOT is_restored", [id, error]);
+  return rowCount === 1;
 }

@@ -93,14 +93,15 @@ export class RestorePool {
   private async restoreOn(client: pg.Client, definition: DeferredDefinition): Promise<boolean> {
     try {
       await restoreDefinition(client, this.options.ownership, definition);
-      this.restored++;
-      return true;
     } catch (thrown) {
       if (isTransient(thrown) || !(thrown instanceof pg.DatabaseError)) throw thrown;
-      await recordFailure(client, definition, thrown.message);
-      this.failures.push(toFailure(definition, thrown));
-      return false;
+      if (await recordFailure(client, definition, thrown.message)) {
+        this.failures.push(toFailure(definition, thrown));
+        return false;
+      }
     }
+    this.restored++;
+    return true;
   }
 
   private async enter(): Promise<void> {

@@ -1,5 +1,6 @@
 import type pg from "pg";
 import { type Lsn, parseLsn } from "../../contracts/lsn.ts";
+import { passing } from "../fault-points.ts";
 import { readCurrentLsn } from "./monitor.ts";
 
 /**
@@ -12,6 +13,7 @@ import { readCurrentLsn } from "./monitor.ts";
 export async function writeMarker(source: pg.ClientBase, versionNum: number, note: string): Promise<Lsn> {
   if (versionNum >= 90_600) {
     const { rows } = await source.query<{ lsn: string }>("SELECT pg_logical_emit_message(true, 'pgdms', $1)::text AS lsn", [note]);
+    await passing("marker-written");
     return parseLsn(rows[0]?.lsn ?? "");
   }
   const before = await readCurrentLsn(source, versionNum);

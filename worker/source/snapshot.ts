@@ -1,6 +1,7 @@
 import pg from "pg";
 import { MigrationError } from "../../contracts/errors.ts";
 import { parseLsn, type Lsn } from "../../contracts/lsn.ts";
+import { passing } from "../fault-points.ts";
 import { clientConfig, connectError, versionNum, withConnection } from "../postgres/connect.ts";
 import { failureCode } from "../postgres/failures.ts";
 import { quoteName } from "../postgres/quote.ts";
@@ -57,6 +58,7 @@ async function exportSnapshot(source: Server, options: CreateSlotOptions, kind: 
   const exporter = await Exporter.open(source, version, options);
   try {
     const { consistent_point, snapshot_name } = await exporter.createSlot(createSlotCommand(slot, plugin, kind, version));
+    await passing("slot-created");
     return {
       name: snapshot_name,
       lsn: parseLsn(consistent_point),

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type pg from "pg";
 import { tableKey, type TableName } from "../../contracts/tables.ts";
+import { passing } from "../fault-points.ts";
 import { type Migration } from "../migration.ts";
 import { connect, versionNum, withConnection } from "../postgres/connect.ts";
 import { commonEncoding, readEncoding } from "../postgres/encoding.ts";
@@ -63,6 +64,7 @@ async function prepareOnce(migration: Migration, checked: Checked, signal: Abort
       target: await readTargetTables(session, await versionNum(session)),
       tablesWithoutKey: settings.tablesWithoutKey,
     });
+    await passing("tables-listed");
     const tables = await readListedTables(session, checked.tables);
     for (const table of tables)
       board.table(table, { rowsEstimate: table.definition.rowsEstimate, bytesEstimate: table.definition.sizeBytes });
@@ -95,7 +97,9 @@ async function takeOwnership(migration: Migration, session: pg.Client, { plugin,
     await endEarlierSessions(session, migration);
     await withConnection(source, { purpose: "take-over" }, (client) => endEarlierSessions(client, migration));
   }
-  return await takeOver(session, ownership.epoch, fresh);
+  const row = await takeOver(session, ownership.epoch, fresh);
+  await passing("target-owned");
+  return row;
 }
 
 /**
@@ -170,6 +174,7 @@ async function prepareSource(
       identity: hasOurIdentity(table) ? ({ kind: "full" } as const) : table.definition.identity,
     }));
     const publications = row.plugin === "pgoutput" ? await ensurePublication(client, sourceVersionNum, row.publication, published) : [];
+    await passing("source-prepared");
     return { sourceVersionNum, targetVersionNum, canBeReplica, clientEncoding, publications };
   });
 }

@@ -1,0 +1,100 @@
+import { describe, expect, test } from "vitest";
+import { FAULT_POINTS, type FaultPoint } from "../../worker/fault-points.ts";
+import { differences, type Pair, type Plugin } from "../fidelity/engine.ts";
+import { createPair, type TestDatabase } from "../setup/databases.ts";
+import { type Fault, walk } from "./fault-walk.ts";
+
+const TABLES = ["large", "small", "keyless"];
+
+/** A table that is large enough for its index to be set aside, and a trigger whose rows double when it fires on the target. */
+const SCHEMA = `
+  CREATE TABLE large (id int PRIMARY KEY, amount int, note text);
+  CREATE INDEX large_amount ON large (amount);
+  CREATE TABLE keyless (note text);
+  CREATE TABLE small (id serial PRIMARY KEY, large_id int REFERENCES large, note text UNIQUE);
+  CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO public.keyless VALUES (''told of '' || NEW.id); RETURN NULL; END';
+  CREATE TRIGGER tell AFTER INSERT ON small FOR EACH ROW EXECUTE FUNCTION tell();
+  ALTER TABLE small ENABLE ALWAYS TRIGGER tell`;
+
+/** More than are set in one go. */
+const SEQUENCES = `
+  CREATE SCHEMA counters;
+  DO $$ BEGIN FOR n IN 1..205 LOOP EXECUTE format('CREATE SEQUENCE counters.s%s', n); END LOOP; END $$`;
+
+const ROWS = `
+  INSERT INTO large SELECT g, g % 100, repeat('x', 900) FROM generate_series(1, 1400) g;
+  INSERT INTO small (large_id, note) SELECT g, 'small ' || g FROM generate_series(1, 100) g;
+  INSERT INTO keyless SELECT 'keyless ' || g FROM generate_series(1, 50) g`;
+
+const CHANGES = `
+  UPDATE large SET amount = amount + 1 WHERE id <= 20;
+  DELETE FROM small WHERE id IN (SELECT id FROM small ORDER BY id LIMIT 10);
+  INSERT INTO small (large_id, note) SELECT g, 'changed ' || random() FROM generate_series(1, 10) g`;
+
+/** What a database has besides its rows, as text. */
+async function definitions(database: TestDatabase): Promise<unknown[]> {
+  const { rows } = await database.query(`
+    SELECT format('index %s, valid %s', pg_get_indexdef(indexrelid), indisvalid) AS is
+      FROM pg_index JOIN pg_class c ON c.oid = indrelid WHERE relnamespace = 'public'::regnamespace
+    UNION ALL SELECT format('%s %s, valid %s', conname, pg_get_constraintdef(oid), convalidated)
+      FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND contype <> 'n'
+    UNION ALL SELECT format('%s, enabled %s', pg_get_triggerdef(oid), tgenabled) FROM pg_trigger WHERE NOT tgisinternal
+    UNION ALL SELECT format('%s at %s', sequencename, last_value) FROM pg_sequences
+    UNION ALL SELECT format('%s, identity %s', relname, relreplident) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace`);
+  return rows.map((row) => row["is"]);
+}
+
+/** What a migration would leave behind. */
+async function leftovers({ source, target }: Pair): Promise<unknown[]> {
+  const { rows: onSource } = await source.query(`
+    SELECT slot_name AS name FROM pg_replication_slots WHERE database = current_database() UNION ALL SELECT pubname FROM pg_publication`);
+  const { rows: onTarget } = await target.query("SELECT nspname AS name FROM pg_namespace WHERE nspname = 'pgdms'");
+  return [...onSource, ...onTarget].map(({ name }) => name);
+}
+
+const minus = (some: readonly unknown[], others: readonly unknown[]): unknown[] => some.filter((one) => !others.includes(one));
+
+/** What is right after a migration that met faults. */
+const RIGHT = { end: "COMPLETE", codes: [], notHit: [], differences: [], missing: [], surplus: [], leftovers: [] };
+
+/** One migration that is hit at the points, and what it looks like afterwards. */
+async function migrateHit({ source, target }: Pair, plugin: Plugin, fault: Fault, points: readonly FaultPoint[]): Promise<unknown> {
+  const sides = [source, target];
+  await target.query(`DROP SCHEMA public CASCADE; CREATE SCHEMA public; ${SCHEMA}`);
+  if (points.includes("sequences-half-set")) for (const side of sides) await side.query(SEQUENCES);
+  await source.query("SELECT nextval(oid::regclass) FROM pg_class WHERE relkind = 'S'");
+  const walked = await walk({ source, target }, { plugin, fault, points, write: async () => void (await source.query(CHANGES)) });
+  const [ours, theirs] = [await definitions(source), await definitions(target)];
+  const found = {
+    end: walked.end,
+    codes: walked.codes,
+    notHit: walked.notHit,
+    differences: await differences({ source, target }, TABLES),
+    missing: minus(ours, theirs),
+    surplus: minus(theirs, ours),
+    leftovers: await leftovers({ source, target }),
+  };
+  for (const side of sides) await side.query("DROP SCHEMA IF EXISTS counters CASCADE");
+  return found;
+}
+
+const points = Object.keys(FAULT_POINTS) as FaultPoint[];
+
+/** So many migrations meet all points: each one in every phase. */
+const MIGRATIONS = 4;
+const groups = Array.from({ length: MIGRATIONS }, (_, group) => points.filter((_point, n) => n % MIGRATIONS === group));
+
+describe.concurrent("a migration that is hit between two durable writes goes on: both sides equal, nothing doubled, nothing left", () => {
+  test.each([
+    { plugin: "pgoutput", fault: "crash" },
+    { plugin: "pgoutput", fault: "answer lost" },
+    { plugin: "test_decoding", fault: "crash" },
+    { plugin: "test_decoding", fault: "answer lost" },
+  ] as const)("by $fault at every point, with $plugin", async ({ plugin, fault }) => {
+    const pair = await createPair();
+    await pair.source.query(`${SCHEMA}; ${ROWS}`);
+    for (const group of groups)
+      expect({ group, ...((await migrateHit(pair, plugin, fault, group)) as object) }).toEqual({ group, ...RIGHT });
+    await pair.drop();
+  });
+});
