@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { ConnectionReference } from "./connection.ts";
+import { settingDefinitions } from "./settings.ts";
 
 /** The messages from the control plane to a worker, on the queue `commands-<service>`; the session is the task's id. */
 
@@ -56,12 +57,16 @@ export const RunCommand = z.object({
 });
 export type RunCommand = z.infer<typeof RunCommand>;
 
+/** What a cutover may be asked to do with the source; left out, the migration's setting counts. */
+export const FenceChoice = z.enum(settingDefinitions.fence.type.values).optional();
+
 export const CutoverCommand = z.object({
   version: z.literal(1),
   type: z.literal("cutover"),
   taskId: z.uuid(),
   commandId: z.uuid(),
   databaseName: z.string(),
+  fence: FenceChoice,
   traceparent,
 });
 export type CutoverCommand = z.infer<typeof CutoverCommand>;

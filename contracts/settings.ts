@@ -221,6 +221,9 @@ type ValueOf<T extends SettingType> = T extends { kind: "boolean" }
 /** The parsed settings of one database. */
 export type Settings = { readonly [K in SettingName]: ValueOf<(typeof settingDefinitions)[K]["type"]> };
 
+/** How the source is kept from being written to at a cutover. */
+export type Fence = Settings["fence"];
+
 /** The three maps as they come over the wire. */
 export type SettingMaps = Partial<Record<SettingMap, Record<string, string> | undefined | null>>;
 
@@ -270,6 +273,18 @@ function parseValue(type: SettingType, text: string): boolean | number | string 
   }
 }
 
+const notAllowed = (type: SettingType, text: string): string => `"${text}" is not allowed. Give ${allowedValues(type)}.`;
+
+export type SettingValue<N extends SettingName> =
+  { readonly ok: true; readonly value: Settings[N] } | { readonly ok: false; readonly message: string };
+
+/** Reads a value of one setting that is given elsewhere than in the maps: with a command, or on a command line. */
+export function readSetting<N extends SettingName>(name: N, text: string): SettingValue<N> {
+  const { type } = settingDefinitions[name];
+  const value = parseValue(type, text.trim());
+  return value === undefined ? { ok: false, message: notAllowed(type, text) } : { ok: true, value: value as Settings[N] };
+}
+
 /** Splits at commas that are not inside double quotes, so that table names may hold commas. */
 function splitList(text: string): string[] {
   const items = text.match(/(?:"(?:[^"]|"")*"|[^,"])+/g) ?? [];
@@ -293,7 +308,7 @@ export function parseSettings(maps: SettingMaps): SettingsResult {
         continue;
       }
       const value = typeof text === "string" ? parseValue(found[1].type, text.trim()) : undefined;
-      if (value === undefined) problems.push({ path, message: `"${String(text)}" is not allowed. Give ${allowedValues(found[1].type)}.` });
+      if (value === undefined) problems.push({ path, message: notAllowed(found[1].type, String(text)) });
       else values[found[0]] = value;
     }
   }

@@ -4,6 +4,7 @@ import { ConnectionInfo } from "./connection.ts";
 import { type ReportedError } from "./errors.ts";
 import { type CommandState, type DatabaseState, type MigrationState, type TableState, type TaskState } from "./lifecycle.ts";
 import { type Comparison, type CutoverReport, type WalLimitedBy } from "./reports.ts";
+import { type Fence, readSetting, settingDefinitions } from "./settings.ts";
 
 /**
  * The bodies of the REST API: what the classic `Microsoft.DataMigration` clients send and read, and beside it our own
@@ -164,9 +165,25 @@ export const TaskPatch = z.object({
 });
 export type TaskPatch = z.infer<typeof TaskPatch>;
 
+/** The fence of one cutover, spelled as freely as the setting. */
+const fenceChoice = z
+  .string()
+  .max(64)
+  .transform((text, context) => {
+    const read = readSetting("fence", text);
+    if (read.ok) return read.value;
+    context.addIssue({ code: "custom", message: read.message.replace(/\.$/, "") });
+    return z.NEVER;
+  })
+  .pipe(z.enum(settingDefinitions.fence.type.values));
+
 export const CommandRequest = z.object({
   commandType: word([CUTOVER_COMMAND]),
-  input: z.object({ databaseName, commitTimeStamp: z.iso.datetime({ offset: true }).nullish() }),
+  input: z.object({
+    databaseName,
+    commitTimeStamp: z.iso.datetime({ offset: true }).nullish(),
+    fence: fenceChoice.nullish().describe("How this cutover fences the source. Left out: as migrationSetting.fence says."),
+  }),
 });
 export type CommandRequest = z.infer<typeof CommandRequest>;
 
@@ -289,7 +306,7 @@ export interface CommandView {
   readonly commandType: string;
   readonly commandId?: string;
   readonly state: CommandState;
-  readonly input: { readonly databaseName: string; readonly commitTimeStamp?: string };
+  readonly input: { readonly databaseName: string; readonly commitTimeStamp?: string; readonly fence?: Fence };
   readonly output?: { readonly id: string; readonly errors: readonly ReportableException[] };
   readonly errors?: readonly ErrorDetail[];
 }

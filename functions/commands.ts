@@ -89,6 +89,7 @@ async function create(
     attempt,
     databaseName: input.databaseName,
     ...(input.commitTimeStamp ? { commitTimeStamp: input.commitTimeStamp } : {}),
+    ...(input.fence ? { fence: input.fence } : {}),
     state: "Accepted",
     createdOn: now().toISOString(),
     endedOn: null,
@@ -102,8 +103,9 @@ async function create(
 
 /** Sends a cutover that is pending, then marks it sent. Sending twice delivers once. */
 export async function sendCutover(plane: ControlPlane, path: ServicePath, row: Row<CommandRow>, log: Log): Promise<void> {
-  const { taskId, commandId, databaseName } = row.value;
-  const send = (): Promise<void> => plane.bus.sendCommand(path.service, { version: 1, type: "cutover", taskId, commandId, databaseName });
+  const { taskId, commandId, databaseName, fence } = row.value;
+  const command = { version: 1, type: "cutover", taskId, commandId, databaseName, ...(fence ? { fence } : {}) } as const;
+  const send = (): Promise<void> => plane.bus.sendCommand(path.service, command);
   if (!(await sent(send, { what: "cutover", taskId, databaseName }, log))) return;
   try {
     await plane.store.commands.replace(row, { ...row.value, dispatch: "sent" });

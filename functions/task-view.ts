@@ -45,11 +45,11 @@ function waitingFor({ state, dispatch }: TaskRow): string | null {
 }
 
 /** A command as answers show it. */
-export const commandView = ({ taskId, commandId, databaseName, commitTimeStamp, state, errors }: CommandRow): CommandView => ({
+export const commandView = ({ taskId, commandId, databaseName, commitTimeStamp, fence, state, errors }: CommandRow): CommandView => ({
   commandType: CUTOVER_COMMAND,
   commandId,
   state,
-  input: { databaseName, ...(commitTimeStamp === undefined ? {} : { commitTimeStamp }) },
+  input: { databaseName, ...(commitTimeStamp === undefined ? {} : { commitTimeStamp }), ...(fence === undefined ? {} : { fence }) },
   ...(state === "Accepted" || state === "Running"
     ? {}
     : { output: { id: `${taskId}|${databaseName}`, errors: errors.map(reportableException) } }),

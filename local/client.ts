@@ -1,4 +1,5 @@
 import { type TaskType, TASK_TYPES } from "../contracts/commands.ts";
+import { type Fence } from "../contracts/settings.ts";
 import {
   CUTOVER_COMMAND,
   DEFAULT_API_VERSION,
@@ -98,8 +99,10 @@ export class Client {
     }
   }
 
-  cutOver(name: string, databaseName: string): Promise<CommandView> {
-    return this.#call("POST", `${this.#task(name)}/command`, { commandType: CUTOVER_COMMAND, input: { databaseName } });
+  /** @param fence for this cutover; left out, as the migration's setting says */
+  cutOver(name: string, databaseName: string, fence?: Fence): Promise<CommandView> {
+    const input = { databaseName, ...(fence === undefined ? {} : { fence }) };
+    return this.#call("POST", `${this.#task(name)}/command`, { commandType: CUTOVER_COMMAND, input });
   }
 
   cancel(name: string): Promise<Task> {

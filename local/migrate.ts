@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { join, resolve } from "node:path";
+import { type Fence, readSetting } from "../contracts/settings.ts";
 import { Client, RequestRefused } from "./client.ts";
 import { DEFAULT_PORT, integerOf, portForPeople, readArguments, runCommand, UsageError } from "./command-line.ts";
 import { DEFAULT_SERVICE, startEnvironment } from "./environment.ts";
@@ -18,6 +19,7 @@ const usage = `npm run migrate -- --source postgres://user@host/database --targe
   --tables a.b,c.d             only these tables
   --schema-only-existing       do not copy the schema: the tables exist on the target
   --cutover when-ready         cut over as soon as it is possible (the writes have stopped); default: when "cutover" is typed
+  --fence readOnly|none        whether the cutover makes the source read-only first; default: the setting fence, which is none
   --set key=value              any setting of docs/settings.md; may be given several times
   --cancel                     cancel what an earlier run left, and clean up the source
   --data DIR                   what is remembered between runs (default .pgdms/migrate)
@@ -32,6 +34,7 @@ const options = {
   tables: { type: "string" },
   "schema-only-existing": { type: "boolean", default: false },
   cutover: { type: "string", default: "typed" },
+  fence: { type: "string" },
   set: { type: "string", multiple: true, default: [] as string[] },
   cancel: { type: "boolean", default: false },
   data: { type: "string", default: ".pgdms/migrate" },
@@ -48,6 +51,7 @@ async function migrate(signal: AbortSignal): Promise<number> {
   const { cutover, cancel } = values;
   if (cutover !== "typed" && cutover !== "when-ready")
     throw new UsageError(`--cutover must be "when-ready" or left out, but is "${cutover}".`);
+  const fence = values.fence === undefined ? undefined : fenceOf(values.fence);
   const input = inputOf(values);
   const port = values.port === undefined ? await portForPeople() : integerOf("--port", values.port, 0, 65_535);
   const dataDir = resolve(values.data);
@@ -58,7 +62,7 @@ async function migrate(signal: AbortSignal): Promise<number> {
   try {
     const client = await startPgdms(teardown, terminal, { port, dataDir });
     const [{ name: databaseName }] = input.selectedDatabases;
-    const run: Run = { client, terminal, signal: teardown.signal, input, taskName: taskNameOf(input), databaseName, cutover };
+    const run: Run = { client, terminal, signal: teardown.signal, input, taskName: taskNameOf(input), databaseName, cutover, fence };
     await (cancel ? cancelMigration(run) : runMigration(run));
     return 0;
   } catch (error) {
@@ -86,6 +90,13 @@ function inputOf(values: Values) {
   const selectedTables = tables.length > 0 ? { selectedTables: tables.map((name) => ({ name: name.trim() })) } : {};
   const selected = { name: source.databaseName, targetDatabaseName: target.databaseName, ...maps, ...selectedTables };
   return { sourceConnectionInfo: source, targetConnectionInfo: target, selectedDatabases: [selected] } as const;
+}
+
+/** @throws UsageError */
+function fenceOf(text: string): Fence {
+  const read = readSetting("fence", text);
+  if (!read.ok) throw new UsageError(`--fence: ${read.message}`);
+  return read.value;
 }
 
 async function startPgdms(teardown: Teardown, terminal: Terminal, { port, dataDir }: { port: number; dataDir: string }): Promise<Client> {

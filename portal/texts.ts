@@ -473,13 +473,16 @@ export const texts = {
     stepStopFenced: "Stop the applications. Whatever still writes is stopped by the fence.",
     stepWait: "Wait until pending changes is 0. Cutting over proves it again with a marker in the source's own stream.",
     stepConfirm: "Confirm, and apply.",
-    fenceOnTitle: "The source will be fenced.",
-    fenceOn: "At cutover the source database becomes read-only and its other sessions end (migration setting fence = readOnly).",
-    fenceOffTitle: "The source will not be fenced.",
-    fenceOff:
-      "This migration was started without the setting fence = readOnly, so nothing but you keeps the applications from writing. Writes that arrive after Apply are noticed: the cutover is then refused, and the sync goes on.",
+    fence: "Fence",
+    fenceChoices: {
+      none: "No fence: nothing but you keeps the applications from writing. Writes after Apply are noticed: the cutover is then refused, and the sync goes on.",
+      readOnly:
+        "Make the source read-only: its other sessions end, and whoever connects from then on can only read. Needs the database's owner. A cutover that is refused takes it back.",
+    },
+    fenceHint: (setting: string) => `For this cutover only; the migration's setting fence is ${setting}.`,
     pendingWarning: "Changes are still pending. Cutting over waits for them, but are the writes really stopped?",
     confirm: "Confirm: the applications no longer write to this database",
+    confirmFenced: "Confirm: the applications are stopped, or may be cut off from writing to this database",
     apply: "Apply",
     applying: "Asking…",
     progressTitle: "Cutover in progress",

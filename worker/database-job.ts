@@ -2,6 +2,7 @@ import { type ConnectionReference } from "../contracts/connection.ts";
 import { type SelectedDatabase } from "../contracts/commands.ts";
 import { type ReportedError } from "../contracts/errors.ts";
 import { type ReportItem } from "../contracts/reports.ts";
+import { type CutoverOrder } from "./orders.ts";
 import { type Phase } from "./phase.ts";
 import { type SecretSource } from "./secrets.ts";
 
@@ -27,7 +28,7 @@ export type DatabaseEnd = "COMPLETE" | "CANCELLED" | "FAILED";
 
 /** What the main thread tells the thread of a database. */
 export type ToDatabase =
-  | { readonly kind: "cutover"; readonly commandId: string; readonly askedOn: string }
+  | ({ readonly kind: "cutover" } & CutoverOrder)
   | { readonly kind: "cancel" }
   /** Stop at the next boundary without ending the migration: another worker goes on. */
   | { readonly kind: "stop" }

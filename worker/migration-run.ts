@@ -91,7 +91,7 @@ export class MigrationRun {
   }
 
   /** Asks one database to cut over; resolves with what stood in the way, empty when it is COMPLETE. */
-  cutOver({ databaseName, commandId, traceparent }: CutoverCommand): Promise<readonly ReportedError[]> {
+  cutOver({ databaseName, commandId, fence, traceparent }: CutoverCommand): Promise<readonly ReportedError[]> {
     this.#traces.get(databaseName)?.cutoverAsked(commandId, traceparent);
     if (this.#ended.has(databaseName)) return Promise.resolve(this.#outcomeOf(databaseName));
     if (this.#isStopping || this.#hasDied) return Promise.reject(new HandedOn());
@@ -99,7 +99,7 @@ export class MigrationRun {
     if (!thread) return Promise.resolve([reported("Conflict", { detail: `${databaseName} is none of the task's databases.` })]);
     return new Promise((resolve, reject) => {
       this.#commands.set(commandId, { databaseName, resolve, reject });
-      thread.tell({ kind: "cutover", commandId, askedOn: new Date().toISOString() });
+      thread.tell({ kind: "cutover", commandId, askedOn: new Date().toISOString(), fence });
     });
   }
 

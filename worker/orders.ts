@@ -1,3 +1,5 @@
+import { type Fence } from "../contracts/settings.ts";
+
 /** Why work on a database stops before it is done; reasons of abort signals, told apart by their class. */
 class CancelAsked extends Error {
   constructor() {
@@ -18,6 +20,8 @@ export class StopAsked extends Error {
 export interface CutoverOrder {
   readonly commandId: string;
   readonly askedOn: string;
+  /** Left out: the migration's setting counts. */
+  readonly fence?: Fence | undefined;
 }
 
 /** What users and operators want of a running migration, as the migration sees it. */

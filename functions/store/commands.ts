@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { FenceChoice } from "../../contracts/commands.ts";
 import { ReportedError } from "../../contracts/errors.ts";
 import { COMMAND_STATES } from "../../contracts/lifecycle.ts";
 import { encodeKey, encodeNames, type RowKey } from "./keys.ts";
@@ -11,6 +12,7 @@ export const CommandRow = z.object({
   attempt: z.number(),
   databaseName: z.string(),
   commitTimeStamp: z.string().optional(),
+  fence: FenceChoice,
   state: z.enum(COMMAND_STATES),
   createdOn: z.string(),
   endedOn: z.string().nullable().default(null),

@@ -1,5 +1,6 @@
 import { TASK_TYPES } from "../../contracts/commands.ts";
 import { isTaskOver } from "../../contracts/lifecycle.ts";
+import { type Fence } from "../../contracts/settings.ts";
 import { connectOutput, type Client, type MigrationInput, type RequestRefused } from "../client.ts";
 import { finishTask } from "../tasks.ts";
 import { MigrationScreen } from "../migration-screen.ts";
@@ -18,6 +19,8 @@ export interface Run {
   readonly taskName: string;
   readonly databaseName: string;
   readonly cutover: "typed" | "when-ready";
+  /** Left out: as the setting says. */
+  readonly fence: Fence | undefined;
 }
 
 /** Migrates one database, from the checks to the proof. @throws MigrationStopped, or RequestRefused when the API refuses the input */
@@ -96,7 +99,7 @@ async function follow(run: Run): Promise<void> {
     for (;;) {
       const view = await watch(({ phase }) => phase === "sync" && wish.isGiven());
       if (view.phase === "over") return report(run, view, screen);
-      await client.cutOver(taskName, databaseName);
+      await client.cutOver(taskName, databaseName, run.fence);
       const answered = await watch((seen) => !hasOpenCommand(seen));
       const refusal = refusalOf(answered);
       if (answered.phase !== "over" && refusal !== "") {

@@ -1,3 +1,4 @@
+import type { Fence } from "../../contracts/settings.ts";
 import type { Page, Project, Service, ServiceStatus, Task } from "../../contracts/wire.ts";
 import { ApiError, type ApiAnswer, type ApiClient } from "./client.ts";
 
@@ -107,10 +108,10 @@ export const cancelTask = (api: ApiClient, ref: TaskRef): Promise<ApiAnswer> =>
 export const deleteTask = (api: ApiClient, ref: TaskRef, running: "refuse" | "end"): Promise<ApiAnswer> =>
   api.send({ method: "DELETE", path: taskPath(ref), query: running === "end" ? { deleteRunningTasks: "true" } : {} });
 
-/** Asks for the cutover of one database, by its name on the source. */
-export const cutOver = (api: ApiClient, ref: TaskRef, databaseName: string): Promise<ApiAnswer> =>
+/** Asks for the cutover of one database, by its name on the source, with or without a fence. */
+export const cutOver = (api: ApiClient, ref: TaskRef, databaseName: string, fence: Fence): Promise<ApiAnswer> =>
   api.send({
     method: "POST",
     path: `${taskPath(ref)}/command`,
-    body: { commandType: "Migrate.Sync.Complete.Database", input: { databaseName } },
+    body: { commandType: "Migrate.Sync.Complete.Database", input: { databaseName, fence } },
   });

@@ -1,5 +1,17 @@
-import { Button, Checkbox, makeStyles, MessageBar, MessageBarBody, MessageBarTitle, Text, tokens } from "@fluentui/react-components";
+import {
+  Button,
+  Checkbox,
+  Field,
+  makeStyles,
+  MessageBar,
+  MessageBarBody,
+  Radio,
+  RadioGroup,
+  Text,
+  tokens,
+} from "@fluentui/react-components";
 import { useState } from "react";
+import { settingDefinitions, type Fence } from "../../contracts/settings.ts";
 import { cutOver } from "../api/resources.ts";
 import { useApp } from "../app-context.ts";
 import { formatBytes, formatCount, formatDuration } from "../figures/format.ts";
@@ -20,13 +32,18 @@ export function CutoverAsk({ database, taskRef, refresh }: CutoverProps) {
   const [confirmed, setConfirmed] = useState(false);
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<unknown>();
-  const { output, isFenced } = database;
+  const { output } = database;
+  const [fence, setFence] = useState(database.fence);
   const words = texts.cutover;
+  const choose = (choice: Fence) => {
+    setFence(choice);
+    setConfirmed(false); // what was confirmed was the other choice
+  };
   const apply = async () => {
     setBusy(true);
     setProblem(undefined);
     try {
-      await cutOver(api, taskRef, output.databaseName);
+      await cutOver(api, taskRef, output.databaseName, fence);
       refresh();
     } catch (error) {
       setProblem(error);
@@ -37,7 +54,7 @@ export function CutoverAsk({ database, taskRef, refresh }: CutoverProps) {
     <>
       <Text>{words.intro}</Text>
       <ol className={styles.steps}>
-        <li>{isFenced ? words.stepStopFenced : words.stepStop}</li>
+        <li>{fence === "none" ? words.stepStop : words.stepStopFenced}</li>
         <li>{words.stepWait}</li>
         <li>{words.stepConfirm}</li>
       </ol>
@@ -47,18 +64,23 @@ export function CutoverAsk({ database, taskRef, refresh }: CutoverProps) {
           [words.lag, `${formatDuration(output.latencySeconds)}, ${formatBytes(output.lagBytes)}`],
         ]}
       />
-      <MessageBar intent={isFenced ? "success" : "info"} layout="multiline">
-        <MessageBarBody>
-          <MessageBarTitle>{isFenced ? words.fenceOnTitle : words.fenceOffTitle}</MessageBarTitle>
-          {isFenced ? words.fenceOn : words.fenceOff}
-        </MessageBarBody>
-      </MessageBar>
+      <Field label={words.fence} hint={words.fenceHint(database.fence)}>
+        <RadioGroup value={fence} onChange={(_, { value }) => choose(value as Fence)}>
+          {settingDefinitions.fence.type.values.map((choice) => (
+            <Radio key={choice} value={choice} label={words.fenceChoices[choice]} disabled={busy} />
+          ))}
+        </RadioGroup>
+      </Field>
       {output.incomingChanges > 0 ? (
         <MessageBar intent="warning" layout="multiline">
           <MessageBarBody>{words.pendingWarning}</MessageBarBody>
         </MessageBar>
       ) : null}
-      <Checkbox label={words.confirm} checked={confirmed} onChange={(_, { checked }) => setConfirmed(checked === true)} />
+      <Checkbox
+        label={fence === "none" ? words.confirm : words.confirmFenced}
+        checked={confirmed}
+        onChange={(_, { checked }) => setConfirmed(checked === true)}
+      />
       {problem === undefined ? null : <ProblemBar problem={problem} />}
       <Button className={styles.apply} appearance="primary" disabled={!confirmed || busy} onClick={() => void apply()}>
         {busy ? words.applying : words.apply}

@@ -7,6 +7,7 @@ import type {
   TableLevelOutput,
   Task,
 } from "../../contracts/wire.ts";
+import { type Fence, readSetting, settingDefinitions } from "../../contracts/settings.ts";
 import { keepUnchanged, sampleOf, withSample, type Sample } from "../figures/history.ts";
 
 /** One database of a migration, with its tables and what was seen of it since the page is open. */
@@ -16,7 +17,8 @@ export interface DatabaseView {
   readonly history: readonly Sample[];
   /** Everything that is wrong with it or its tables. */
   readonly findings: readonly FindingView[];
-  readonly isFenced: boolean;
+  /** What the migration's settings say of the fence at cutover. */
+  readonly fence: Fence;
 }
 
 export interface MigrationView {
@@ -41,7 +43,7 @@ export function viewOf(task: Task, before: MigrationView | undefined, nowMs: num
       tables: own,
       history: isOver && earlier ? earlier.history : withSample(earlier?.history ?? [], sampleOf(output, nowMs)),
       findings: withoutDoubles([...output.findings, ...own.flatMap(tableFinding)]),
-      isFenced: selectedDatabase(task, output.databaseName)?.migrationSetting["fence"] === "readOnly",
+      fence: fenceOf(selectedDatabase(task, output.databaseName)),
     };
   });
   return { task, migration, databases, findings: migration?.findings ?? [] };
@@ -72,6 +74,11 @@ const tableFinding = ({ error, tableName }: TableLevelOutput): FindingView[] =>
 function selectedDatabase(task: Task, name: string): SelectedDatabaseView | undefined {
   const selected = task.properties.input.selectedDatabases ?? [];
   return selected.find((database): database is SelectedDatabaseView => typeof database !== "string" && database.name === name);
+}
+
+function fenceOf(selected: SelectedDatabaseView | undefined): Fence {
+  const read = readSetting("fence", selected?.migrationSetting["fence"] ?? settingDefinitions.fence.default);
+  return read.ok ? read.value : settingDefinitions.fence.default;
 }
 
 /** Problems that still hold: what is over, and mere notes, are no reason to worry anyone. */

@@ -33,8 +33,8 @@ async function start(name: string, body: unknown = migrateBody()): Promise<strin
   return reply.body.properties.taskId;
 }
 const read = async (name: string): Promise<Task> => (await rest.get<Task>(task(SERVICE, name), "?$expand=output,command")).body;
-const cutOver = (name: string, databaseName = "listdb"): Promise<Reply<CommandView>> =>
-  rest.post(`${task(SERVICE, name)}/command`, { commandType: "Migrate.Sync.Complete.Database", input: { databaseName } });
+const cutOver = (name: string, databaseName = "listdb", more: object = {}): Promise<Reply<CommandView>> =>
+  rest.post(`${task(SERVICE, name)}/command`, { commandType: "Migrate.Sync.Complete.Database", input: { databaseName, ...more } });
 const databaseOf = ({ properties }: Task): DatabaseLevelOutput | undefined =>
   properties.output?.find((item): item is DatabaseLevelOutput => "resultType" in item && item.resultType === "DatabaseLevelOutput");
 
@@ -128,6 +128,24 @@ describe("a migration's life", () => {
     expect(second.commandId).not.toBe(first.commandId);
     const { commands } = (await read("refused")).properties;
     expect(commands).toMatchObject([{ state: "Failed", output: { errors: [{ code: "PG1208" }] } }, { state: "Accepted" }]);
+  });
+
+  test("a cutover may choose its fence; one that is none is refused by field, value and what is allowed", async () => {
+    const taskId = await start("fence");
+    await fold(taskId, 1, [{ kind: "task", event: "started", errors: [] }, database({ state: "READY_TO_COMPLETE" })]);
+    const wrong = await cutOver("fence", "listdb", { fence: "readonly please" });
+    expect(wrong.status).toBe(400);
+    expect(errorOf(wrong).details).toEqual([
+      {
+        code: "InvalidValue",
+        target: "input.fence",
+        message: 'input.fence: "readonly please" is not allowed. Give "none", "readOnly".',
+      },
+    ]);
+    const asked = await cutOver("fence", "listdb", { fence: "READONLY" });
+    expect(asked.body.input).toEqual({ databaseName: "listdb", fence: "readOnly" });
+    const [, command] = await worker.commands(SERVICE, taskId, 2);
+    expect(command).toMatchObject({ type: "cutover", databaseName: "listdb", fence: "readOnly" });
   });
 
   test("two cutovers asked for at once are one command", async () => {

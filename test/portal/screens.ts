@@ -136,7 +136,7 @@ export const screens: readonly Screen[] = [
     },
   },
   { name: "cutover-ask", isOverlay: true, open: cutoverScreen("ready", "Confirm: the applications") },
-  { name: "cutover-fenced", isOverlay: true, open: cutoverScreen("fenced", "The source will be fenced.") },
+  { name: "cutover-fenced", isOverlay: true, open: cutoverScreen("fenced", "Confirm: the applications are stopped") },
   { name: "cutover-progress", isOverlay: true, open: cutoverScreen("cutting-over", "Cutover in progress") },
   { name: "cutover-refused", isOverlay: true, open: cutoverScreen("refused", "The cutover was refused") },
   {

@@ -42,6 +42,7 @@ const problems: string[] = [];
 
 const clientOf = async (port: number, name: string): Promise<pg.Client> => {
   const client = new pg.Client({ host: "127.0.0.1", port, user: "postgres", database: name });
+  client.on("error", () => undefined); // the fence of a cutover ends it
   await client.connect();
   return client;
 };
@@ -129,6 +130,11 @@ test("the whole tutorial is done on the page, from the service to the report", {
   );
   const found = await target.query("SELECT (SELECT count(*) FROM users) AS users, nextval('users_id_seq') AS next");
   expect(found.rows).toEqual([{ users: "540", next: "541" }]);
+  await expect(source.query("SELECT 1")).rejects.toThrow(); // the fence has ended every session
+  source = await clientOf(inject("postgres13Port"), database);
+  expect((await source.query("SHOW default_transaction_read_only")).rows).toEqual([{ default_transaction_read_only: "on" }]);
+  await source.query("SET default_transaction_read_only = off");
+  await source.query(`ALTER DATABASE ${database} RESET default_transaction_read_only`);
   expect((await source.query("SELECT FROM pg_replication_slots WHERE database = current_database()")).rowCount).toBe(0);
   expect(problems).toEqual([]);
 });

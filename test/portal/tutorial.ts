@@ -107,10 +107,12 @@ export async function giveTheRestAndStart(
   await page.getByRole("heading", { name: `migrate-${database}` }).waitFor();
 }
 
-/** Row 17: Start cutover, Confirm, Apply; resolves when the panel says that it is complete. */
+/** Row 17: Start cutover, the fence, Confirm, Apply; resolves when the panel says that it is complete. */
 export async function cutOver(page: Page): Promise<void> {
   await button(page, "Start cutover").click();
   const panel = page.getByRole("dialog");
+  if (!(await panel.getByLabel(/^No fence/).isChecked())) throw new Error("the setting's fence is not preselected");
+  await panel.getByLabel(/^Make the source read-only/).check();
   await panel.getByLabel(/^Confirm: /).check();
   await panel.getByRole("button", { name: "Apply" }).click();
   await panel.getByText("The cutover is complete.").waitFor({ timeout: 90_000 });

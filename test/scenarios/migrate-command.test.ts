@@ -54,9 +54,12 @@ test("migrate waits for the word, cuts over when it is typed, and exits with 0 a
   expect(await command.leaves()).toEqual([]);
 });
 
-test("migrate --cutover when-ready moves the named tables only", async () => {
-  const command = migrate(["--cutover", "when-ready", "--tables", "public.tags"]);
+test("migrate --cutover when-ready --fence readOnly moves the named tables only, and leaves the source read-only", async () => {
+  const command = migrate(["--cutover", "when-ready", "--fence", "readOnly", "--tables", "public.tags"]);
   expect(await command.exited, command.output).toBe(0);
+  await expect(pair.source.query("SELECT 1")).rejects.toThrow(); // its session was ended
+  await pair.source.reconnect();
+  await expect(pair.source.query("INSERT INTO tags VALUES (99, 'late')")).rejects.toThrow("read-only transaction");
   await expectEqual(["tags"]);
   const { rows } = await pair.target.query("SELECT count(*)::int AS rows FROM notes").catch(() => ({ rows: [{ rows: 0 }] }));
   expect(rows).toEqual([{ rows: 0 }]);
@@ -95,6 +98,12 @@ test("migrate --schema-only-existing refuses a target without the tables, by cod
   expect(command.output).toMatch(/error PG1108: .*public\.notes/);
   expect(command.output).toMatch(/remedy: .*migrateSchema/);
   expect(await leftOnSource(pair.source)).toEqual([]);
+});
+
+test("a fence that is none is a mistake of the arguments", async () => {
+  const command = migrate(["--fence", "readable"]);
+  expect(await command.exited).toBe(2);
+  expect(command.output).toContain('--fence: "readable" is not allowed. Give "none", "readOnly".');
 });
 
 test("a setting that is none is refused before anything is touched", async () => {

@@ -13,6 +13,8 @@ export interface TestDatabase {
   query(sql: string, values?: unknown[]): Promise<pg.QueryResult<Record<string, unknown>>>;
   /** A further session; the caller ends it. */
   connect(): Promise<pg.Client>;
+  /** A new session for `query`, after something ended the old one. */
+  reconnect(): Promise<void>;
   drop(): Promise<void>;
 }
 
@@ -26,9 +28,13 @@ export async function createDatabase(side: Side, port: number, encoding?: string
   await admin.connect();
   const locale = encoding === undefined ? "" : ` ENCODING '${encoding}' LC_COLLATE 'C' LC_CTYPE 'C'`;
   await admin.query(`CREATE DATABASE ${name} TEMPLATE template0${locale}`);
-  const client = clientFor(port, name);
-  client.on("error", () => undefined);
-  await client.connect();
+  const connect = async (): Promise<pg.Client> => {
+    const client = clientFor(port, name);
+    client.on("error", () => undefined);
+    await client.connect();
+    return client;
+  };
+  let client = await connect();
   const reference: ConnectionReference = {
     serverName: "127.0.0.1",
     port,
@@ -44,11 +50,9 @@ export async function createDatabase(side: Side, port: number, encoding?: string
     reference,
     server: { side, connection: reference, password: () => Promise.resolve(undefined) },
     query: (sql, values) => client.query(sql, values),
-    connect: async () => {
-      const further = clientFor(port, name);
-      further.on("error", () => undefined);
-      await further.connect();
-      return further;
+    connect,
+    reconnect: async () => {
+      client = await connect();
     },
     drop: async () => {
       await client.end();

@@ -9,7 +9,6 @@ import { inPhase } from "../phase.ts";
 import { withConnection } from "../postgres/connect.ts";
 import { withRetry } from "../postgres/retry.ts";
 import { refreshMaterializedViews } from "../schema/materialized-views.ts";
-import { fenceSource, unfenceSource } from "../source/fence.ts";
 import { readCurrentLsn } from "../source/monitor.ts";
 import { writeMarker } from "../source/marker.ts";
 import { changeMigration } from "../target/bookkeeping.ts";
@@ -19,6 +18,7 @@ import { compareBothSides } from "./compare-phase.ts";
 import { deferAgain, restoreForCutover, restoreForSync } from "./restore.ts";
 import { partitionErrors } from "./new-partitions.ts";
 import { copySequences } from "./sequences-phase.ts";
+import { lowerFence, raiseFence, withUnfencedSource } from "./source-fence.ts";
 import { CutoverLog } from "./cutover-log.ts";
 
 /**
@@ -83,10 +83,11 @@ interface Asked extends Following {
 /** One attempt. @returns what stood in the way; empty: the database is proven and only its cleaning up is left. */
 async function cutOver(migration: Migration, prepared: Prepared, { sync, statistics, order }: Asked): Promise<readonly ReportedError[]> {
   const { board, log, signal, settings } = migration;
+  const isFenced = (order.fence ?? settings.fence) === "readOnly";
   board.event("cutoverAsked");
   const steps = new CutoverLog(migration, order);
   try {
-    await withRetry(() => proveAndRestore(migration, prepared, { sync, statistics, steps }), {
+    await withRetry(() => proveAndRestore(migration, prepared, { sync, statistics, steps, isFenced }), {
       signal,
       onRetry: (thrown, attempt) => {
         log.warn({ event: "cutover.retry", attempt, err: thrown }, "the cutover was interrupted; trying again");
@@ -100,8 +101,7 @@ async function cutOver(migration: Migration, prepared: Prepared, { sync, statist
     log.warn({ event: "cutover.refused", err: thrown }, "the cutover was refused; the sync goes on");
     const errors = thrown instanceof CutoverRefused ? thrown.errors : [reportedFrom(thrown, { databaseName: migration.job.selected.name })];
     for (const error of errors) board.finding(error, "cutover");
-    if (settings.fence === "readOnly")
-      await withSource(migration, (client) => unfenceSource(client, migration.job.selected.name)).catch(() => undefined);
+    if (isFenced) await lowerFence(migration);
     await deferAgain(migration, prepared).catch((failure: unknown) =>
       log.error({ event: "cutover.defer.failed", err: failure }, "triggers could not be set aside again"),
     );
@@ -123,13 +123,13 @@ class CutoverRefused extends Error {
 
 interface Proof extends Following {
   readonly steps: CutoverLog;
+  readonly isFenced: boolean;
 }
 
 /** The cutover in order. Whatever stands in the way is thrown; nothing is given up before the last proof. */
-async function proveAndRestore(migration: Migration, prepared: Prepared, { sync, statistics, steps }: Proof): Promise<void> {
-  const { settings, job, target, ownership } = migration;
-  if (settings.fence === "readOnly")
-    await steps.step("fence the source", () => withSource(migration, (client) => fenceSource(client, job.selected.name)));
+async function proveAndRestore(migration: Migration, prepared: Prepared, { sync, statistics, steps, isFenced }: Proof): Promise<void> {
+  const { target, ownership } = migration;
+  if (isFenced) await steps.step("fence the source", () => raiseFence(migration));
   const marker = await steps.step("drain pending changes", () => drain(migration, prepared, sync));
   steps.drained(formatLsn(marker));
   const late = sync.watchFrom(marker);
@@ -159,9 +159,10 @@ async function proveAndRestore(migration: Migration, prepared: Prepared, { sync,
 
 /** Writes a marker on the source and waits until the target has passed it. */
 async function drain(migration: Migration, { sourceVersionNum }: Prepared, sync: RunningSync): Promise<Lsn> {
-  const marker = await withRetry(() => withSource(migration, (client) => writeMarker(client, sourceVersionNum, migration.job.taskId)), {
-    signal: migration.signal,
-  });
+  const marker = await withRetry(
+    () => withUnfencedSource(migration, "cutover", (client) => writeMarker(client, sourceVersionNum, migration.job.taskId)),
+    { signal: migration.signal },
+  );
   await sync.reached(marker);
   return marker;
 }
@@ -179,11 +180,3 @@ function requireNoErrors(errors: readonly ReportedError[]): void {
 
 const withTarget = <T>(migration: Migration, work: (client: pg.Client) => Promise<T>): Promise<T> =>
   withConnection(migration.target, { purpose: `${migration.ownership.taskId.slice(0, 8)} cutover` }, work);
-
-/** A session that may write although the fence makes the database read-only by default. */
-const withSource = <T>(migration: Migration, work: (client: pg.Client) => Promise<T>): Promise<T> =>
-  withConnection(
-    migration.source,
-    { purpose: `${migration.ownership.taskId.slice(0, 8)} cutover`, session: { default_transaction_read_only: "off" } },
-    work,
-  );

@@ -7,11 +7,13 @@ import { versionNum, withConnection } from "../postgres/connect.ts";
 import { quoteLiteral, quoteName, quoteTable } from "../postgres/quote.ts";
 import { withRetry } from "../postgres/retry.ts";
 import { restoreEverything } from "../schema/restore.ts";
+import { unfenceSource } from "../source/fence.ts";
 import { dropPublication, insertsPublication } from "../source/publication.ts";
 import { dropSlot } from "../source/slot.ts";
 import { dropBookkeeping, type MigrationRow, readMigration } from "../target/bookkeeping.ts";
 import { restoreOptions } from "../target/definitions.ts";
 import { objectName } from "../target/prepare.ts";
+import { withUnfencedSource } from "./source-fence.ts";
 
 /** A side that does not answer is tried again for so long; then the task says what is left. */
 const CLEAN_UP_MS_MAX = 60_000;
@@ -20,14 +22,14 @@ const attempts = { attemptsMax: 8 };
 
 /**
  * Leaves both sides as they should be: on the target all definitions back (after a success they are), on the source no
- * slot, no publication, no changed identity. Never throws for a side that cannot be reached: it reports what is left there.
+ * slot, no publication, no changed identity, and no fence unless the cutover is done. Never throws for a side that cannot be reached: it reports what is left there.
  */
 export async function cleanUp(migration: Migration, end: DatabaseEnd): Promise<void> {
   const { board, log } = migration;
   board.change({ step: "cleaning up" });
   if (end === "CANCELLED" && board.state !== "CANCELLING") board.event("cancelAsked");
   // The source first: a slot that nobody reads fills its disk.
-  await cleanSource(migration).catch((thrown: unknown) => {
+  await cleanSource(migration, end).catch((thrown: unknown) => {
     log.error({ event: "cleanup.source.failed", err: thrown }, "the source could not be cleaned up");
     const name = objectName(migration.job.taskId, migration.job.selected.name);
     board.finding(reported("SourceLeftovers", { detail: sayError(thrown), remedy: leftoverStatements(name) }));
@@ -44,28 +46,25 @@ const sayError = (thrown: unknown): string => (thrown instanceof Error ? thrown.
 const leftoverStatements = (name: string): string =>
   `On the source: SELECT pg_drop_replication_slot(${quoteLiteral(name)}); DROP PUBLICATION IF EXISTS ${quoteName(name)}, ${quoteName(insertsPublication(name))};`;
 
-async function cleanSource(migration: Migration): Promise<void> {
-  const { source, job } = migration;
+async function cleanSource(migration: Migration, end: DatabaseEnd): Promise<void> {
+  const { job } = migration;
   // The slot does not wait for a target that does not answer.
   const reading = readOwnRow(migration);
   const name = objectName(job.taskId, job.selected.name);
   const signal = AbortSignal.timeout(CLEAN_UP_MS_MAX);
   await withRetry(
     () =>
-      withConnection(
-        source,
-        { purpose: `${job.taskId.slice(0, 8)} clean-up`, session: { default_transaction_read_only: "off" } },
-        async (client) => {
-          await endOwnWalSender(client, name, job.taskId);
-          await dropSlot(client, name, { signal });
-          await passing("clean-up-half-done");
-          const row = await reading;
-          if (row?.plugin !== "test_decoding") await dropPublication(client, name).catch(ignoreMissingRight);
-          for (const table of row?.changedIdentities ?? [])
-            await client.query(`ALTER TABLE IF EXISTS ONLY ${quoteTable(table)} REPLICA IDENTITY DEFAULT`);
-          await passing("source-cleaned");
-        },
-      ),
+      withUnfencedSource(migration, "clean-up", async (client) => {
+        await endOwnWalSender(client, name, job.taskId);
+        await dropSlot(client, name, { signal });
+        await passing("clean-up-half-done");
+        const row = await reading;
+        if (row?.isFenced === true && end !== "COMPLETE") await unfenceSource(client, job.selected.name);
+        if (row?.plugin !== "test_decoding") await dropPublication(client, name).catch(ignoreMissingRight);
+        for (const table of row?.changedIdentities ?? [])
+          await client.query(`ALTER TABLE IF EXISTS ONLY ${quoteTable(table)} REPLICA IDENTITY DEFAULT`);
+        await passing("source-cleaned");
+      }),
     { signal, ...attempts },
   );
 }

@@ -17,7 +17,16 @@ export async function fenceSource(source: pg.ClientBase, databaseName: string): 
   );
 }
 
-/** Takes the fence away, after a cutover that was refused. */
+/** Takes the fence away, where there is one: after a cutover that was refused, or a migration that ended without one. */
 export async function unfenceSource(source: pg.ClientBase, databaseName: string): Promise<void> {
-  await source.query(`ALTER DATABASE ${quoteName(databaseName)} RESET default_transaction_read_only`);
+  const { rowCount } = await source.query(
+    `SELECT FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
+      WHERE d.datname = $1 AND s.setrole = 0 AND 'default_transaction_read_only=on' = ANY (s.setconfig)`,
+    [databaseName],
+  );
+  if (rowCount === 1) await source.query(unfenceStatement(databaseName));
 }
+
+/** What takes the fence away. */
+export const unfenceStatement = (databaseName: string): string =>
+  `ALTER DATABASE ${quoteName(databaseName)} RESET default_transaction_read_only`;

@@ -23,6 +23,8 @@ export interface MigrationRow {
   readonly isReady: boolean;
   /** Whether the schema was made by us (or found and taken as it is), so that it is not made twice. */
   readonly isSchemaDone: boolean;
+  /** A cutover has made (or was about to make) the source read-only. */
+  readonly isFenced: boolean;
   /** When the task was first begun, ISO 8601. */
   readonly startedOn: string;
 }
@@ -53,6 +55,7 @@ const SCHEMA = `
     position pg_lsn,
     is_ready bool NOT NULL DEFAULT false,
     is_schema_done bool NOT NULL DEFAULT false,
+    is_fenced bool NOT NULL DEFAULT false,
     started_on timestamptz NOT NULL DEFAULT now(),
     error text);
   CREATE TABLE IF NOT EXISTS pgdms.table_load (
@@ -109,6 +112,7 @@ interface Row {
   readonly position: string | null;
   readonly is_ready: boolean;
   readonly is_schema_done: boolean;
+  readonly is_fenced: boolean;
   readonly started_on: string;
 }
 
@@ -129,6 +133,7 @@ function toMigration(row: Row): MigrationRow {
     position: row.position === null ? null : parseLsn(row.position),
     isReady: row.is_ready,
     isSchemaDone: row.is_schema_done,
+    isFenced: row.is_fenced,
     startedOn: new Date(row.started_on.replace(" ", "T").replace(/([+-]\d\d)$/, "$1:00")).toISOString(),
   };
 }
@@ -203,7 +208,9 @@ async function insertMigration(client: pg.ClientBase, epoch: number, fresh: NewM
 }
 
 /** What of the migration's row changes as it moves on. */
-export type MigrationChange = Partial<Pick<MigrationRow, "phase" | "slotLsn" | "position" | "isReady" | "isSchemaDone" | "plugin">> & {
+export type MigrationChange = Partial<
+  Pick<MigrationRow, "phase" | "slotLsn" | "position" | "isReady" | "isSchemaDone" | "isFenced" | "plugin">
+> & {
   readonly error?: string;
 };
 
@@ -214,7 +221,8 @@ export type MigrationChange = Partial<Pick<MigrationRow, "phase" | "slotLsn" | "
 export async function changeMigration(client: pg.ClientBase, { taskId, epoch }: Ownership, change: MigrationChange): Promise<void> {
   const { rowCount } = await client.query(
     `UPDATE pgdms.migration SET phase = coalesce($3, phase), slot_lsn = coalesce($4::pg_lsn, slot_lsn), position = coalesce($5::pg_lsn, position),
-            is_ready = coalesce($6, is_ready), is_schema_done = coalesce($7, is_schema_done), error = coalesce($8, error), plugin = coalesce($9, plugin)
+            is_ready = coalesce($6, is_ready), is_schema_done = coalesce($7, is_schema_done), error = coalesce($8, error), plugin = coalesce($9, plugin),
+            is_fenced = coalesce($10, is_fenced)
       WHERE task_id = $1 AND epoch = $2`,
     [
       taskId,
@@ -226,6 +234,7 @@ export async function changeMigration(client: pg.ClientBase, { taskId, epoch }: 
       change.isSchemaDone ?? null,
       change.error ?? null,
       change.plugin ?? null,
+      change.isFenced ?? null,
     ],
   );
   if (rowCount !== 1) throw new MigrationError("LostOwnership", { detail: `This worker held epoch ${epoch}.` });
