@@ -71,11 +71,24 @@ export const CutoverCommand = z.object({
 });
 export type CutoverCommand = z.infer<typeof CutoverCommand>;
 
+/** Tables that are to be loaded anew while the others are followed. */
+export const ReloadCommand = z.object({
+  version: z.literal(1),
+  type: z.literal("reload"),
+  taskId: z.uuid(),
+  commandId: z.uuid(),
+  databaseName: z.string(),
+  /** Schema-qualified, as the REST API has them. */
+  tableNames: z.array(z.string()).min(1),
+  traceparent,
+});
+export type ReloadCommand = z.infer<typeof ReloadCommand>;
+
 const CancelCommand = z.object({ version: z.literal(1), type: z.literal("cancel"), taskId: z.uuid(), traceparent });
 type CancelCommand = z.infer<typeof CancelCommand>;
 
 /** All commands. Messages may gain optional fields; they never change the meaning of one. */
-export const Command = z.discriminatedUnion("type", [RunCommand, CutoverCommand, CancelCommand]);
+export const Command = z.discriminatedUnion("type", [RunCommand, CutoverCommand, ReloadCommand, CancelCommand]);
 export type Command = z.infer<typeof Command>;
 
 /** Name of the queue that carries the commands of one service. Service Bus names know no case. */
@@ -88,6 +101,8 @@ export function messageIdOf(command: Command): string {
       return `run-${command.taskId}`;
     case "cutover":
       return `cutover-${command.commandId}`;
+    case "reload":
+      return `reload-${command.commandId}`;
     case "cancel":
       return `cancel-${command.taskId}`;
   }

@@ -209,8 +209,8 @@ const definitions = {
   CheckSkipped: information("PG1124", "A check was left out as asked.", "Remove it from migrationSetting.skipChecks to have it."),
   UnloggedTable: warning(
     "PG1125",
-    "An unlogged table is not in the WAL: its rows are loaded, later changes are not followed.",
-    "ALTER TABLE … SET LOGGED on the source.",
+    "An unlogged table is not in the WAL: its rows are loaded, and loaded once more at the cutover; changes are not followed.",
+    "ALTER TABLE … SET LOGGED on the source, if it is large: the load at the cutover takes as long as its rows need.",
   ),
   PgDumpUnusable: error(
     "PG1126",
@@ -451,12 +451,6 @@ const definitions = {
     "The source was still written to after the cutover was asked for; the cutover was refused and the sync goes on.",
     "Stop the writes (or set migrationSetting.fence to readOnly), then cut over again.",
   ),
-  PartitionAdded: error(
-    "PG1220",
-    "operator",
-    "A partition was added on the source during the migration; its rows are not followed.",
-    "Detach it until after the cutover, or start a new migration that has it; then cut over again.",
-  ),
   LostOwnership: error("PG1210", "backoff", "Another worker has taken the migration over.", "Nothing to do."),
   NoProgress: error(
     "PG1211",
@@ -509,6 +503,17 @@ const definitions = {
     "operator",
     "The WAL held back on the source reached walBudgetMB; the migration was stopped and its slot dropped, as onWalBudget says.",
     "Give the source more room for WAL and raise sourceSetting.walBudgetMB, or load at a quieter hour or with more fullLoadStreams; then start a new migration.",
+  ),
+  SourceDdlFollowed: information(
+    "PG1219",
+    "A change of a definition on the source was made on the target as well.",
+    "Nothing to do; migrationSetting.followSourceDdl asked for it.",
+  ),
+  PartitionAdded: error(
+    "PG1220",
+    "operator",
+    "A partition was added on the source during the migration; its rows are not followed.",
+    "Reload it (Migrate.Sync.Reload.Table with its name): it joins the migration; then cut over again.",
   ),
   Unexpected: error(
     "PG1299",

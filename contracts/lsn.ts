@@ -9,6 +9,9 @@ const LSN_PATTERN = /^([0-9A-Fa-f]{1,8})\/([0-9A-Fa-f]{1,8})$/;
 /** The position before every other one; PostgreSQL never writes a record there. */
 export const LSN_ZERO = 0n as Lsn;
 
+/** The position after every other one. */
+export const LSN_NEVER = 0xffff_ffff_ffff_ffffn as Lsn;
+
 /**
  * Reads PostgreSQL's text form of a position ("16/B374D848").
  * @throws RangeError when the text is no position.

@@ -94,6 +94,24 @@ export const settingDefinitions = {
     default: "checksum",
     help: "How both sides are compared at cutover: rows and checksums, rows only, or not at all.",
   },
+  onTableError: {
+    map: "migrationSetting",
+    type: { kind: "choice", values: ["stop", "suspendTable"] },
+    default: "stop",
+    help: "What an error of one table does: stop (the task fails, or the whole sync waits where it can go on by itself), or suspend that table alone, to be reloaded later.",
+  },
+  followSourceDdl: {
+    map: "migrationSetting",
+    type: { kind: "choice", values: ["none", "additions"] },
+    default: "none",
+    help: "Changes of definitions on the source during the sync: none are made on the target by pgdms, or additions: new columns that take NULL and have no default, and new enum labels.",
+  },
+  sequenceIntervalSeconds: {
+    map: "migrationSetting",
+    type: { kind: "integer", min: 0, max: 86_400, unit: "s" },
+    default: "30",
+    help: "How often the target's sequences are set ahead of the source's during the sync; 0: only at the cutover, where they are set exactly.",
+  },
   fence: {
     map: "migrationSetting",
     type: { kind: "choice", values: ["none", "readOnly"] },

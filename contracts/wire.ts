@@ -37,8 +37,13 @@ export const RESOURCE_TYPES = {
   task: "Microsoft.DataMigration/services/projects/tasks",
 } as const;
 
-/** The one command of a PostgreSQL migration: cut one database over. */
+/** The classic command of a PostgreSQL migration: cut one database over. */
 export const CUTOVER_COMMAND = "Migrate.Sync.Complete.Database";
+
+/** Ours: load tables anew while the others are followed. */
+export const RELOAD_COMMAND = "Migrate.Sync.Reload.Table";
+
+export const COMMAND_TYPES = [CUTOVER_COMMAND, RELOAD_COMMAND] as const;
 
 export const SERVICE_STATES = ["Succeeded", "Stopped"] as const;
 export type ServiceState = (typeof SERVICE_STATES)[number];
@@ -178,10 +183,12 @@ const fenceChoice = z
   .pipe(z.enum(settingDefinitions.fence.type.values));
 
 export const CommandRequest = z.object({
-  commandType: word([CUTOVER_COMMAND]),
+  commandType: word(COMMAND_TYPES),
   input: z.object({
     databaseName,
     commitTimeStamp: z.iso.datetime({ offset: true }).nullish(),
+    /** Of a reload: schema-qualified; a partitioned table means its partitions. */
+    tableNames: z.array(z.string().min(1).max(260)).min(1).max(1000).nullish(),
     fence: fenceChoice.nullish().describe("How this cutover fences the source. Left out: as migrationSetting.fence says."),
   }),
 });
@@ -306,7 +313,12 @@ export interface CommandView {
   readonly commandType: string;
   readonly commandId?: string;
   readonly state: CommandState;
-  readonly input: { readonly databaseName: string; readonly commitTimeStamp?: string; readonly fence?: Fence };
+  readonly input: {
+    readonly databaseName: string;
+    readonly commitTimeStamp?: string;
+    readonly fence?: Fence;
+    readonly tableNames?: readonly string[];
+  };
   readonly output?: { readonly id: string; readonly errors: readonly ReportableException[] };
   readonly errors?: readonly ErrorDetail[];
 }

@@ -1,6 +1,8 @@
 import { randomUUID } from "node:crypto";
+import { type Command } from "../contracts/commands.ts";
 import { isTaskOver, type DatabaseState } from "../contracts/lifecycle.ts";
-import { CommandRequest } from "../contracts/wire.ts";
+import { parseTableName } from "../contracts/tables.ts";
+import { CommandRequest, CUTOVER_COMMAND, RELOAD_COMMAND } from "../contracts/wire.ts";
 import { routes, taskPath } from "./addresses.ts";
 import { type ControlPlane } from "./control-plane.ts";
 import { sent } from "./dispatch.ts";
@@ -17,35 +19,52 @@ import { databaseOutputKey } from "./store/task-outputs.ts";
 import { type TaskRow } from "./store/tasks.ts";
 import { commandView } from "./task-view.ts";
 
-/** The one command of a PostgreSQL migration: the cutover of one database. */
+/** The commands of a PostgreSQL migration: the cutover of one database, and the reload of tables. */
 export const commandEndpoints = (plane: ControlPlane): Endpoint[] => [
   { name: "tasks-command", method: "POST", route: `${routes.task}/command`, handle: (call) => retryingRaces(() => post(plane, call)) },
 ];
 
 async function post(plane: ControlPlane, call: Call): Promise<Answer> {
-  const { input } = parsed(CommandRequest, await call.body());
+  const request = parsed(CommandRequest, await call.body());
+  const { databaseName } = request.input;
+  requireItsInput(request);
   const task = await requireTask(plane.store, taskPath(call.params));
-  requireSelected(task.value, input.databaseName);
+  requireSelected(task.value, databaseName);
   const commands = await plane.store.commands.list(commandsOfTask(task.value.taskId));
-  const ours = commands.filter(({ value }) => value.databaseName === input.databaseName);
-  const standing = standingCommand(ours);
+  const ours = commands.filter(({ value }) => value.databaseName === databaseName);
+  const standing = standingCommand(ours, request);
   if (standing) return { status: 200, body: commandView(standing) };
-  await requireReady(plane, task.value, input.databaseName);
-  const command = await create(plane, task.value, input, ours.length + 1);
-  await sendCutover(plane, task.value.path, command, call.log);
+  await requireReady(plane, task.value, request);
+  const command = await create(plane, task.value, request, ours.length + 1);
+  await sendCommand(plane, task.value.path, command, call.log);
   return { status: 200, body: commandView(command.value) };
 }
 
-/** The command that this request repeats: one that is on its way, or has done what is asked for. */
-function standingCommand(commands: readonly Row<CommandRow>[]): CommandRow | undefined {
-  return commands.find(({ value }) => isCommandOpen(value) || value.state === "Succeeded")?.value;
+/** The command that this request repeats: one that is on its way, or a cutover that is done. */
+function standingCommand(commands: readonly Row<CommandRow>[], { commandType, input }: CommandRequest): CommandRow | undefined {
+  const alike = commands.filter(({ value }) => value.commandType === commandType);
+  if (commandType === CUTOVER_COMMAND) return alike.find(({ value }) => isCommandOpen(value) || value.state === "Succeeded")?.value;
+  const tables = JSON.stringify(input.tableNames);
+  return alike.find(({ value }) => isCommandOpen(value) && JSON.stringify(value.tableNames) === tables)?.value;
+}
+
+/** @throws ApiError (400) when a reload says not what, or a cutover says too much */
+function requireItsInput({ commandType, input: { tableNames, fence } }: CommandRequest): void {
+  if (commandType === CUTOVER_COMMAND && tableNames)
+    throw invalid("input.tableNames", "A cutover is of the whole database. Leave the tables out.");
+  if (commandType === CUTOVER_COMMAND) return;
+  if (fence) throw invalid("input.fence", "A reload fences nothing. Leave the fence out.");
+  if (!tableNames) throw invalid("input.tableNames", 'Give the tables to load anew, schema-qualified: ["public.orders"].');
+  const wrong = tableNames.find((name) => parseTableName(name) === undefined);
+  if (wrong !== undefined)
+    throw invalid("input.tableNames", `"${wrong}" is no table name. Write schema.table; names that hold dots stand in double quotes.`);
 }
 
 /** @throws ApiError (400) when the task migrates no such database */
 function requireSelected({ work }: TaskRow, databaseName: string): void {
   if (!("selectedDatabases" in work) || !("target" in work)) {
     throw new ApiError("InvalidRequest", {
-      detail: `A task of type ${work.taskType} has nothing to cut over.`,
+      detail: `A task of type ${work.taskType} takes no commands.`,
       remedy: "Send the command to the migration's task.",
     });
   }
@@ -64,49 +83,63 @@ const reasons: Partial<Record<DatabaseState, string>> = {
 };
 
 /** @throws ApiError (409) that says why not yet, or why never */
-async function requireReady({ store }: ControlPlane, task: TaskRow, databaseName: string): Promise<void> {
+async function requireReady(
+  { store }: ControlPlane,
+  task: TaskRow,
+  { commandType, input: { databaseName } }: CommandRequest,
+): Promise<void> {
   if (isTaskOver(task.state))
     throw new ApiError("Conflict", { detail: `The task has ended: it is ${task.state}.`, remedy: "Start a new migration." });
   const item = (await store.taskOutputs.get(databaseOutputKey(task.taskId, databaseName)))?.value.item;
-  const state = item?.kind === "database" ? item.state : "UNDEFINED";
-  if (task.state === "Running" && state === "READY_TO_COMPLETE") return;
+  const database = item?.kind === "database" ? item : undefined;
+  const state = database?.state ?? "UNDEFINED";
+  const isReload = commandType === RELOAD_COMMAND;
+  const isReady = state === "READY_TO_COMPLETE" || (isReload && state === "RUNNING");
+  if (task.state === "Running" && isReady) return;
   const reason = task.state === "Canceling" ? reasons.CANCELLING : (reasons[state] ?? "its full load has not begun");
   throw new ApiError("Conflict", {
-    detail: `Database ${databaseName} cannot be cut over: its migrationState is ${state}, ${reason}.`,
-    remedy: "Wait until its migrationState is READY_TO_COMPLETE.",
+    detail: `${isReload ? `Tables of ${databaseName} cannot be loaded anew` : `Database ${databaseName} cannot be cut over`}: its migrationState is ${state}, ${reason}.`,
+    remedy: `Wait until its migrationState is ${isReload ? "RUNNING or " : ""}READY_TO_COMPLETE.`,
   });
 }
 
 async function create(
   { store, now }: ControlPlane,
   task: TaskRow,
-  input: CommandRequest["input"],
+  { commandType, input }: CommandRequest,
   attempt: number,
 ): Promise<Row<CommandRow>> {
   const command: CommandRow = {
     taskId: task.taskId,
     commandId: randomUUID(),
+    commandType,
     attempt,
     databaseName: input.databaseName,
     ...(input.commitTimeStamp ? { commitTimeStamp: input.commitTimeStamp } : {}),
     ...(input.fence ? { fence: input.fence } : {}),
+    ...(input.tableNames ? { tableNames: input.tableNames } : {}),
     state: "Accepted",
     createdOn: now().toISOString(),
     endedOn: null,
     errors: [],
     dispatch: "pending",
     stamp: null,
-    announced: false,
+    // There is an event for cutovers only; of a reload the states of its tables tell.
+    announced: commandType === RELOAD_COMMAND,
   };
   return store.commands.create(commandKey(command), command);
 }
 
-/** Sends a cutover that is pending, then marks it sent. Sending twice delivers once. */
-export async function sendCutover(plane: ControlPlane, path: ServicePath, row: Row<CommandRow>, log: Log): Promise<void> {
-  const { taskId, commandId, databaseName, fence } = row.value;
-  const command = { version: 1, type: "cutover", taskId, commandId, databaseName, ...(fence ? { fence } : {}) } as const;
+/** Sends a command that is pending, then marks it sent. Sending twice delivers once. */
+export async function sendCommand(plane: ControlPlane, path: ServicePath, row: Row<CommandRow>, log: Log): Promise<void> {
+  const { taskId, commandId, commandType, databaseName, fence, tableNames = [] } = row.value;
+  const common = { version: 1, taskId, commandId, databaseName } as const;
+  const command: Command =
+    commandType === RELOAD_COMMAND
+      ? { ...common, type: "reload", tableNames }
+      : { ...common, type: "cutover", ...(fence ? { fence } : {}) };
   const send = (): Promise<void> => plane.bus.sendCommand(path.service, command);
-  if (!(await sent(send, { what: "cutover", taskId, databaseName }, log))) return;
+  if (!(await sent(send, { what: command.type, taskId, databaseName }, log))) return;
   try {
     await plane.store.commands.replace(row, { ...row.value, dispatch: "sent" });
   } catch (error) {

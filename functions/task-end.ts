@@ -1,4 +1,5 @@
 import { reported } from "../contracts/errors.ts";
+import { CUTOVER_COMMAND } from "../contracts/wire.ts";
 import { type ControlPlane } from "./control-plane.ts";
 import { dispatchService } from "./dispatch.ts";
 import { announceCutovers } from "./events/announce.ts";
@@ -35,7 +36,8 @@ export async function closeCommands({ store, now }: ControlPlane, task: TaskRow)
       const database = await store.taskOutputs.get(databaseOutputKey(task.taskId, row.value.databaseName));
       const item = database?.value.item;
       const complete = item?.kind === "database" && item.state === "COMPLETE";
-      await store.commands.replace(row, { ...closed(row.value, task, complete), endedOn: task.endedOn ?? now().toISOString() });
+      const isDone = complete && row.value.commandType === CUTOVER_COMMAND;
+      await store.commands.replace(row, { ...closed(row.value, task, isDone), endedOn: task.endedOn ?? now().toISOString() });
     });
   }
 }
@@ -47,6 +49,9 @@ const closed = (command: CommandRow, task: TaskRow, complete: boolean): CommandR
         ...command,
         state: "Failed",
         errors: [
-          reported("Conflict", { detail: `The task ended as ${task.state} before the cutover did.`, databaseName: command.databaseName }),
+          reported("Conflict", {
+            detail: `The task ended as ${task.state} before the command was carried out.`,
+            databaseName: command.databaseName,
+          }),
         ],
       };

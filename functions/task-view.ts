@@ -1,5 +1,5 @@
 import { isTaskOver } from "../contracts/lifecycle.ts";
-import { CUTOVER_COMMAND, RESOURCE_TYPES, type CommandView, type Task, type TaskOutput } from "../contracts/wire.ts";
+import { RESOURCE_TYPES, type CommandView, type Task, type TaskOutput } from "../contracts/wire.ts";
 import { taskResourceId } from "./addresses.ts";
 import { errorDetail, reportableException } from "./output-errors.ts";
 import { type CommandRow } from "./store/commands.ts";
@@ -45,11 +45,26 @@ function waitingFor({ state, dispatch }: TaskRow): string | null {
 }
 
 /** A command as answers show it. */
-export const commandView = ({ taskId, commandId, databaseName, commitTimeStamp, fence, state, errors }: CommandRow): CommandView => ({
-  commandType: CUTOVER_COMMAND,
+export const commandView = ({
+  taskId,
+  commandId,
+  commandType,
+  databaseName,
+  commitTimeStamp,
+  fence,
+  tableNames,
+  state,
+  errors,
+}: CommandRow): CommandView => ({
+  commandType,
   commandId,
   state,
-  input: { databaseName, ...(commitTimeStamp === undefined ? {} : { commitTimeStamp }), ...(fence === undefined ? {} : { fence }) },
+  input: {
+    databaseName,
+    ...(commitTimeStamp === undefined ? {} : { commitTimeStamp }),
+    ...(fence === undefined ? {} : { fence }),
+    ...(tableNames === undefined ? {} : { tableNames }),
+  },
   ...(state === "Accepted" || state === "Running"
     ? {}
     : { output: { id: `${taskId}|${databaseName}`, errors: errors.map(reportableException) } }),

@@ -1,5 +1,5 @@
 import { isTaskOver } from "../contracts/lifecycle.ts";
-import { sendCutover } from "./commands.ts";
+import { sendCommand } from "./commands.ts";
 import { type ControlPlane } from "./control-plane.ts";
 import { buryTask, forgetTask } from "./deletion.ts";
 import { dispatchService, sendCancel, sendRun } from "./dispatch.ts";
@@ -75,7 +75,7 @@ async function mendCommands(plane: ControlPlane, log: Log): Promise<void> {
     const task = await taskOf(plane, row.value);
     if (task === undefined) continue;
     if (isTaskOver(task.state)) await closeCommands(plane, task);
-    else if (row.value.dispatch === "pending" && isCommandOpen(row.value)) await sendCutover(plane, task.path, row, log);
+    else if (row.value.dispatch === "pending" && isCommandOpen(row.value)) await sendCommand(plane, task.path, row, log);
     await announceCutovers(plane, task, log);
   }
 }

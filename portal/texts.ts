@@ -433,6 +433,12 @@ export const texts = {
       FAILED: "Failed",
     },
     syncing: "Syncing",
+    suspended: {
+      title: (table: string) => `${table} is suspended`,
+      reload: "Reload",
+      reloading: "Reload asked for",
+      reloadOf: (table: string) => `Reload ${table}`,
+    },
     loadColumns: {
       table: "Table",
       state: "Status",

@@ -29,6 +29,7 @@ export type DatabaseEnd = "COMPLETE" | "CANCELLED" | "FAILED";
 /** What the main thread tells the thread of a database. */
 export type ToDatabase =
   | ({ readonly kind: "cutover" } & CutoverOrder)
+  | { readonly kind: "reload"; readonly commandId: string; readonly tableNames: readonly string[] }
   | { readonly kind: "cancel" }
   /** Stop at the next boundary without ending the migration: another worker goes on. */
   | { readonly kind: "stop" }

@@ -29,6 +29,7 @@ const endRecorded = new Promise<void>((resolve) => (resolveEndRecorded = resolve
 
 port.on("message", (message: ToDatabase) => {
   if (message.kind === "cutover") orders.cutOver(message);
+  else if (message.kind === "reload") orders.reload(message);
   else if (message.kind === "cancel") orders.cancel();
   else if (message.kind === "stop") orders.stop();
   else resolveEndRecorded();

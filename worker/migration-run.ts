@@ -1,6 +1,6 @@
 import { randomInt } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type CutoverCommand, type TaskWork } from "../contracts/commands.ts";
+import { type CutoverCommand, type ReloadCommand, type TaskWork } from "../contracts/commands.ts";
 import { reported, type ReportedError } from "../contracts/errors.ts";
 import { type TaskEvent } from "../contracts/lifecycle.ts";
 import { type ReportItem } from "../contracts/reports.ts";
@@ -58,6 +58,7 @@ export type MigrationResult =
 
 interface PendingCommand {
   readonly databaseName: string;
+  readonly isReload: boolean;
   readonly resolve: (errors: readonly ReportedError[]) => void;
   readonly reject: (reason: Error) => void;
 }
@@ -98,8 +99,20 @@ export class MigrationRun {
     const thread = this.#threads.get(databaseName);
     if (!thread) return Promise.resolve([reported("Conflict", { detail: `${databaseName} is none of the task's databases.` })]);
     return new Promise((resolve, reject) => {
-      this.#commands.set(commandId, { databaseName, resolve, reject });
+      this.#commands.set(commandId, { databaseName, isReload: false, resolve, reject });
       thread.tell({ kind: "cutover", commandId, askedOn: new Date().toISOString(), fence });
+    });
+  }
+
+  /** Asks one database to load tables anew; resolves with what stood in the way, empty when they are followed again. */
+  reload({ databaseName, commandId, tableNames }: ReloadCommand): Promise<readonly ReportedError[]> {
+    if (this.#ended.has(databaseName)) return Promise.resolve([isOver(databaseName, this.#ended)]);
+    if (this.#isStopping || this.#hasDied) return Promise.reject(new HandedOn());
+    const thread = this.#threads.get(databaseName);
+    if (!thread) return Promise.resolve([reported("Conflict", { detail: `${databaseName} is none of the task's databases.` })]);
+    return new Promise((resolve, reject) => {
+      this.#commands.set(commandId, { databaseName, isReload: true, resolve, reject });
+      thread.tell({ kind: "reload", commandId, tableNames });
     });
   }
 
@@ -122,8 +135,8 @@ export class MigrationRun {
 
   /** A command that its thread did not get to has the outcome that the database has; without one it stays on the queue. */
   #settleCommands(): void {
-    for (const { databaseName, resolve, reject } of this.#commands.values()) {
-      if (this.#ended.has(databaseName)) resolve(this.#outcomeOf(databaseName));
+    for (const { databaseName, isReload, resolve, reject } of this.#commands.values()) {
+      if (this.#ended.has(databaseName)) resolve(isReload ? [isOver(databaseName, this.#ended)] : this.#outcomeOf(databaseName));
       else reject(new HandedOn());
     }
     this.#commands.clear();
@@ -132,7 +145,7 @@ export class MigrationRun {
   #outcomeOf(databaseName: string): readonly ReportedError[] {
     const ended = this.#ended.get(databaseName);
     if (!ended || ended.end === "COMPLETE") return [];
-    return [reported("Conflict", { detail: `The migration of ${databaseName} is over: ${ended.end}.` })];
+    return [isOver(databaseName, this.#ended)];
   }
 
   #ending(): MigrationResult {
@@ -237,5 +250,8 @@ export class MigrationRun {
     });
   }
 }
+
+const isOver = (databaseName: string, ended: ReadonlyMap<string, EndedDatabase>): ReportedError =>
+  reported("Conflict", { detail: `The migration of ${databaseName} is over: ${ended.get(databaseName)?.end ?? "its worker is gone"}.` });
 
 const earlier = (a: string, b: string): string => (Date.parse(a) <= Date.parse(b) ? a : b);

@@ -2,9 +2,11 @@ import { MigrationError, reportedFrom, type ReportedError } from "../contracts/e
 import { type Settings } from "../contracts/settings.ts";
 import { cleanUp, finishEnded } from "./cutover/ending.ts";
 import { cutOverWhenAsked } from "./cutover/cutover.ts";
+import { SequenceKeeper } from "./cutover/sequence-keeper.ts";
 import { type DatabaseEnd, type DatabaseJob, type FromDatabase } from "./database-job.ts";
 import { passing } from "./fault-points.ts";
 import { loadEverything } from "./full-load/load-phase.ts";
+import { ReloadRunner } from "./incremental-sync/reload-runner.ts";
 import { startSync } from "./incremental-sync/sync-phase.ts";
 import { type Logger } from "./log.ts";
 import { type Orders, StopAsked } from "./orders.ts";
@@ -19,6 +21,7 @@ import { showKnownProgress } from "./target/known-progress.ts";
 import { readListedNames } from "./target/listed-tables.ts";
 import { type Prepared, prepare } from "./target/prepare.ts";
 import { type Ownership } from "./target/ownership.ts";
+import { Turn } from "./turn.ts";
 import { ChecksFailed, validate } from "./validation/validate.ts";
 
 /** Everything that the phases of one database's migration share. */
@@ -79,12 +82,17 @@ async function followAndCutOver(migration: Migration, prepared: Prepared): Promi
   const over = new AbortController();
   const beside: Migration = { ...migration, signal: AbortSignal.any([migration.signal, over.signal]) };
   const sync = startSync(beside, prepared);
-  const cutover = cutOverWhenAsked(beside, prepared, sync);
+  // A cutover finds every table followed, and no reload begins while it goes on.
+  const turn = new Turn();
+  const sequences = new SequenceKeeper(beside, prepared);
+  const reloads = new ReloadRunner(beside, prepared, { sync, turn }).run();
+  const cutover = cutOverWhenAsked(beside, prepared, { sync, turn, sequences });
+  const kept = sequences.run();
   try {
-    await Promise.race([sync.ended, cutover]);
+    await Promise.race([sync.ended, cutover, reloads, kept]);
   } finally {
     over.abort(new Error("the sync and the cutover are over"));
-    await Promise.allSettled([sync.stop(), cutover]);
+    await Promise.allSettled([sync.stop(), cutover, reloads, kept]);
   }
 }
 

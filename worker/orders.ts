@@ -24,11 +24,20 @@ export interface CutoverOrder {
   readonly fence?: Fence | undefined;
 }
 
+/** Tables that are to be loaded anew. */
+export interface ReloadOrder {
+  readonly commandId: string;
+  /** As the REST API has them. */
+  readonly tableNames: readonly string[];
+}
+
 /** What users and operators want of a running migration, as the migration sees it. */
 export class Orders {
   readonly #controller = new AbortController();
   readonly #cutovers: CutoverOrder[] = [];
+  readonly #reloads: ReloadOrder[] = [];
   #wake: () => void = () => undefined;
+  #wakeReloads: () => void = () => undefined;
 
   /** Aborts with CancelAsked or StopAsked, whichever comes first. */
   get signal(): AbortSignal {
@@ -73,6 +82,43 @@ export class Orders {
   /** It has an outcome. */
   done(order: CutoverOrder): void {
     this.#cutovers.splice(this.#cutovers.indexOf(order), 1);
+  }
+
+  reload(order: ReloadOrder): void {
+    if (this.#reloads.some(({ commandId }) => commandId === order.commandId)) return;
+    this.#reloads.push(order);
+    this.#wakeReloads();
+  }
+
+  /** Reloads that are not written down yet. */
+  waitingReloads(): readonly ReloadOrder[] {
+    return [...this.#reloads];
+  }
+
+  /** The order is written down, or refused. */
+  reloadTaken(order: ReloadOrder): void {
+    this.#reloads.splice(this.#reloads.indexOf(order), 1);
+  }
+
+  /**
+   * Resolves when a reload waits, or after the time.
+   * @throws the signal's reason.
+   */
+  async reloadAsked(signal: AbortSignal, timeoutMs: number): Promise<void> {
+    signal.throwIfAborted();
+    if (this.#reloads.length === 0)
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, timeoutMs);
+        const onAbort = (): void => resolve();
+        signal.addEventListener("abort", onAbort, { once: true });
+        this.#wakeReloads = () => {
+          clearTimeout(timer);
+          signal.removeEventListener("abort", onAbort);
+          resolve();
+        };
+      });
+    this.#wakeReloads();
+    signal.throwIfAborted();
   }
 
   /** Cutovers that nobody got to. */

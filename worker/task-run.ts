@@ -1,5 +1,5 @@
 import { type ServiceBusReceivedMessage, type ServiceBusSender, type ServiceBusSessionReceiver } from "@azure/service-bus";
-import { Command, type CutoverCommand, type RunCommand } from "../contracts/commands.ts";
+import { Command, type CutoverCommand, type ReloadCommand, type RunCommand } from "../contracts/commands.ts";
 import { errors, MigrationError, reported, type ReportedError, reportedFrom } from "../contracts/errors.ts";
 import { type ReportItem } from "../contracts/reports.ts";
 import { type Lease } from "./lease.ts";
@@ -89,7 +89,7 @@ export class TaskRun {
     for (const message of this.#waiting.splice(0)) {
       const command = Command.safeParse(message.body).data;
       if (command?.type === "cancel") this.#reporter.report({ kind: "task", event: "cancelled", errors: [] });
-      if (command?.type === "cutover") this.#reporter.report(refused(command.commandId));
+      if (command?.type === "cutover" || command?.type === "reload") this.#reporter.report(refused(command.commandId));
       await this.#reporter.flush();
       await this.#settle(message).catch(() => undefined);
     }
@@ -182,16 +182,16 @@ export class TaskRun {
       else this.#migration?.cancel();
       return;
     }
-    void this.#cutOver(command, message);
+    void this.#carryOut(command, message);
   }
 
   /** The command is settled once it has an outcome: a worker that dies in the middle leaves it for the next one. */
-  async #cutOver(command: CutoverCommand, message: ServiceBusReceivedMessage): Promise<void> {
+  async #carryOut(command: CutoverCommand | ReloadCommand, message: ServiceBusReceivedMessage): Promise<void> {
     const { lease, log } = this.#options;
     try {
       if (!this.#migration) throw new MigrationError("Conflict", { detail: "The task is no migration." });
       this.#reporter.report({ kind: "command", commandId: command.commandId, state: "Running", errors: [] });
-      const failures = await this.#migration.cutOver(command);
+      const failures = await (command.type === "cutover" ? this.#migration.cutOver(command) : this.#migration.reload(command));
       const isDone = failures.length === 0;
       this.#reporter.report({
         kind: "command",

@@ -2,17 +2,20 @@ import { z } from "zod";
 import { FenceChoice } from "../../contracts/commands.ts";
 import { ReportedError } from "../../contracts/errors.ts";
 import { COMMAND_STATES } from "../../contracts/lifecycle.ts";
+import { COMMAND_TYPES, CUTOVER_COMMAND } from "../../contracts/wire.ts";
 import { encodeKey, encodeNames, type RowKey } from "./keys.ts";
 
-/** One cutover of one database, as asked for. */
+/** One command about one database, as asked for. */
 export const CommandRow = z.object({
   taskId: z.uuid(),
   commandId: z.uuid(),
-  /** Counts the cutovers of this database from 1: one that was refused may be asked for again. */
+  commandType: z.enum(COMMAND_TYPES).default(CUTOVER_COMMAND),
+  /** Counts the commands of this database from 1: one that was refused may be asked for again. */
   attempt: z.number(),
   databaseName: z.string(),
   commitTimeStamp: z.string().optional(),
   fence: FenceChoice,
+  tableNames: z.array(z.string()).optional(),
   state: z.enum(COMMAND_STATES),
   createdOn: z.string(),
   endedOn: z.string().nullable().default(null),

@@ -1,5 +1,5 @@
 import type { Fence } from "../../contracts/settings.ts";
-import type { Page, Project, Service, ServiceStatus, Task } from "../../contracts/wire.ts";
+import type { Page, Project, Service, ServiceStatus, TableLevelOutput, Task } from "../../contracts/wire.ts";
 import { ApiError, type ApiAnswer, type ApiClient } from "./client.ts";
 
 /** Where a service is: what the addresses of everything below it begin with. */
@@ -114,4 +114,18 @@ export const cutOver = (api: ApiClient, ref: TaskRef, databaseName: string, fenc
     method: "POST",
     path: `${taskPath(ref)}/command`,
     body: { commandType: "Migrate.Sync.Complete.Database", input: { databaseName, fence } },
+  });
+
+const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
+
+/** Asks for a table to be loaded anew while the others are followed. */
+export const reloadTable = (
+  api: ApiClient,
+  ref: TaskRef,
+  { databaseName, schema, name }: Pick<TableLevelOutput, "databaseName" | "schema" | "name">,
+): Promise<ApiAnswer> =>
+  api.send({
+    method: "POST",
+    path: `${taskPath(ref)}/command`,
+    body: { commandType: "Migrate.Sync.Reload.Table", input: { databaseName, tableNames: [`${quoted(schema)}.${quoted(name)}`] } },
   });

@@ -36,4 +36,4 @@ function stageOfCommand(command: CommandView | undefined, dismissed: string | un
 
 /** The newest cutover command of one database; they are listed in the order in which they were given. */
 export const lastCommand = (commands: readonly CommandView[], databaseName: string): CommandView | undefined =>
-  commands.findLast(({ input }) => input.databaseName === databaseName);
+  commands.findLast(({ commandType, input }) => commandType === "Migrate.Sync.Complete.Database" && input.databaseName === databaseName);

@@ -1,5 +1,6 @@
 import { Link, makeStyles, Tab, TabList, tokens } from "@fluentui/react-components";
 import { lazy, Suspense, useState } from "react";
+import type { TaskRef } from "../api/resources.ts";
 import { ReportSummary, Verdict } from "../cutover/report-summary.tsx";
 import { hrefOf, type Route } from "../routes.ts";
 import { Findings } from "../shell/findings.tsx";
@@ -24,10 +25,11 @@ const useStyles = makeStyles({
 interface Props {
   readonly database: DatabaseView;
   readonly route: Extract<Route, { page: "migration" }>;
+  readonly taskRef: TaskRef;
 }
 
 /** Everything about one database: figures, charts, and the tables behind them. */
-export function DatabaseDetails({ database, route }: Props) {
+export function DatabaseDetails({ database, route, taskRef }: Props) {
   const styles = useStyles();
   const { output, findings } = database;
   // The tab that matters now, until the user takes another one.
@@ -60,7 +62,7 @@ export function DatabaseDetails({ database, route }: Props) {
         </TabList>
         <div role="tabpanel" aria-label={texts.migration.tabs[tab]}>
           {tab === "load" ? <LoadTab database={database} /> : null}
-          {tab === "sync" ? <SyncTab database={database} /> : null}
+          {tab === "sync" ? <SyncTab database={database} taskRef={taskRef} /> : null}
           {tab === "messages" ? findings.length > 0 ? <Findings findings={findings} /> : texts.findings.none : null}
           {tab === "report" && output.cutover ? (
             <>

@@ -43,7 +43,7 @@ export function MigrationPage(route: MigrationRoute) {
         {view ? <MigrationCommands view={view} chosen={chosen} taskRef={ref} refresh={polled.refresh} /> : null}
       </PageHead>
       <PolledProblem polled={polled} />
-      {view ? <Migration view={view} chosen={chosen} route={route} /> : polled.error ? null : <Loading />}
+      {view ? <Migration view={view} chosen={chosen} route={route} taskRef={ref} /> : polled.error ? null : <Loading />}
     </>
   );
 }
@@ -52,10 +52,12 @@ function Migration({
   view,
   chosen,
   route,
+  taskRef,
 }: {
   readonly view: MigrationView;
   readonly chosen: DatabaseView | undefined;
   readonly route: MigrationRoute;
+  readonly taskRef: TaskRef;
 }) {
   return (
     <>
@@ -64,7 +66,7 @@ function Migration({
         <MigrationEssentials view={view} project={route.project} />
       </Section>
       {view.databases.length > 0 ? <DatabaseList databases={view.databases} chosen={chosen} route={route} /> : null}
-      {chosen ? <DatabaseDetails key={chosen.output.databaseName} database={chosen} route={route} /> : null}
+      {chosen ? <DatabaseDetails key={chosen.output.databaseName} database={chosen} route={route} taskRef={taskRef} /> : null}
     </>
   );
 }

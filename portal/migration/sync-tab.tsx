@@ -1,9 +1,11 @@
 import type { TableLevelOutput } from "../../contracts/wire.ts";
+import type { TaskRef } from "../api/resources.ts";
 import { formatCount, formatDuration, formatTime } from "../figures/format.ts";
 import { VirtualTable, type Column } from "../shell/virtual-table.tsx";
 import { texts } from "../texts.ts";
 import { Counters } from "./counters.tsx";
 import type { DatabaseView } from "./migration-view.ts";
+import { SuspendedTables } from "./suspended-tables.tsx";
 import { stateCell } from "./table-cells.tsx";
 import { useTableFilter } from "./table-filter.tsx";
 
@@ -52,7 +54,7 @@ const columnsRunning = columns(false);
 const columnsOver = columns(true);
 
 /** Incremental data sync: the classic counters, and one line per table. */
-export function SyncTab({ database: { output, tables } }: { readonly database: DatabaseView }) {
+export function SyncTab({ database: { output, tables }, taskRef }: { readonly database: DatabaseView; readonly taskRef: TaskRef }) {
   const { shown, tools } = useTableFilter(tables);
   const { syncCounters } = texts.migration;
   return (
@@ -67,6 +69,7 @@ export function SyncTab({ database: { output, tables } }: { readonly database: D
           [syncCounters.latency, formatDuration(output.latencySeconds)],
         ]}
       />
+      {output.endedOn === null ? <SuspendedTables tables={tables} taskRef={taskRef} /> : null}
       {tools}
       <VirtualTable
         label={texts.migration.tabs.sync}

@@ -122,7 +122,7 @@ export async function startEngine(pair: Pair, options: EngineOptions): Promise<E
     target: pair.target.server,
     ownership,
     slot,
-    publications,
+    publications: () => publications,
     plugin,
     sourceVersionNum,
     clientEncoding,

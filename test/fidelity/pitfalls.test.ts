@@ -374,6 +374,27 @@ describe.each(["pgoutput", "test_decoding"] as const)("what others lost or chang
     await expectSame("a", "b");
   });
 
+  test("a table that joins while transaction after transaction is written does not stop the stream (etl 510, spiceai 11289)", async () => {
+    await both("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY)");
+    const writer = await pair.source.connect();
+    let writing: Promise<unknown> = Promise.resolve();
+    await start({
+      loadedLater: {
+        names: ["b"],
+        load: async () => {
+          await pair.source.query("INSERT INTO b VALUES (0)");
+          await pair.target.query("INSERT INTO b VALUES (0)");
+          // Goes on past the moment that b is as of, so that the stream has no pause there.
+          writing = writer.query("DO $$ BEGIN FOR n IN 1..4000 LOOP INSERT INTO a VALUES (n); COMMIT; END LOOP; END $$");
+          await expect.poll(async () => (await pair.source.query("SELECT FROM a LIMIT 10")).rowCount, { interval: 5 }).toBe(10);
+        },
+      },
+    });
+    await writing;
+    await writer.end();
+    await expectSame("a", "b");
+  });
+
   test("changes of a table that is not in the list are left alone, TRUNCATE included", async () => {
     await both("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE other (id int PRIMARY KEY)");
     await pair.target.query("INSERT INTO other VALUES (7)");

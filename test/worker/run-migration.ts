@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { createServer, connect as connectTo, type AddressInfo, type Socket } from "node:net";
 import { expect } from "vitest";
-import { type DatabaseProgress, type Finding, type ReportItem } from "../../contracts/reports.ts";
+import { type ReportedError } from "../../contracts/errors.ts";
+import { type DatabaseProgress, type Finding, type ReportItem, type TableProgress } from "../../contracts/reports.ts";
 import { requireSettings, type SettingMaps } from "../../contracts/settings.ts";
 import { type DatabaseEnd, type FromDatabase } from "../../worker/database-job.ts";
 import { createLogger } from "../../worker/log.ts";
@@ -21,7 +22,15 @@ export interface RunningMigration {
   database(): DatabaseProgress | undefined;
   /** Every report of the database so far. */
   readonly reports: readonly DatabaseProgress[];
-  until(what: string, isSo: (database: DatabaseProgress) => boolean): Promise<void>;
+  readonly until: (what: string, isSo: (database: DatabaseProgress) => boolean) => Promise<void>;
+  /** What was reported last of a table of the schema public. */
+  readonly table: (name: string) => TableProgress | undefined;
+  /** The findings of a code that were not taken back. */
+  open(code: string): readonly Finding[];
+  /** Asks for the cutover. @returns what stood in the way. */
+  readonly cutOver: () => Promise<readonly ReportedError[]>;
+  /** Asks for tables to be loaded anew. @returns what stood in the way. */
+  readonly reload: (...tableNames: string[]) => Promise<readonly ReportedError[]>;
   readonly ended: Promise<{ readonly end: DatabaseEnd; readonly codes: readonly string[] }>;
   /** How it told that it ended, before it was done with cleaning up. */
   toldEnd(): DatabaseEnd | undefined;
@@ -45,9 +54,12 @@ export function runMigration(
   const told: string[] = [];
   const findings: Finding[] = [];
   const reports: DatabaseProgress[] = [];
+  const tables = new Map<string, TableProgress>();
+  const waiting = new Map<string, (errors: readonly ReportedError[]) => void>();
   const take = (items: readonly ReportItem[]): void => {
     for (const item of items) {
       if (item.kind === "database") reports.push(item);
+      if (item.kind === "table") tables.set(item.name, item);
       if (item.kind !== "finding") continue;
       findings.push(item);
       told.push(`${item.resolved ? "-" : "+"}${item.error.code}`);
@@ -63,6 +75,7 @@ export function runMigration(
   let resolveEnded: (ended: Awaited<RunningMigration["ended"]>) => void = () => undefined;
   const ended = new Promise<Awaited<RunningMigration["ended"]>>((resolve) => (resolveEnded = resolve));
   const tell = (message: FromDatabase): void => {
+    if (message.kind === "commandDone") waiting.get(message.commandId)?.(message.errors);
     if (message.kind !== "ended") return;
     toldEnd = message.end;
     resolveEndRecorded();
@@ -93,6 +106,12 @@ export function runMigration(
     endRecorded: new Promise<void>((resolve) => (resolveEndRecorded = resolve)),
   });
   const database = (): DatabaseProgress | undefined => reports.at(-1);
+  const outcome = (order: (commandId: string) => void): Promise<readonly ReportedError[]> => {
+    const commandId = randomUUID();
+    const done = new Promise<readonly ReportedError[]>((resolve) => waiting.set(commandId, resolve));
+    order(commandId);
+    return done;
+  };
   return {
     taskId,
     orders,
@@ -100,6 +119,10 @@ export function runMigration(
     findings,
     reports,
     database,
+    table: (name) => tables.get(name),
+    open: (code) => findings.filter((finding, n) => finding.error.code === code && isLast(findings, n) && !finding.resolved),
+    cutOver: () => outcome((commandId) => orders.cutOver({ commandId, askedOn: new Date().toISOString() })),
+    reload: (...tableNames) => outcome((commandId) => orders.reload({ commandId, tableNames })),
     until: (what, isSo) =>
       expect
         .poll(
@@ -113,6 +136,12 @@ export function runMigration(
     ended,
     toldEnd: () => toldEnd,
   };
+}
+
+/** Whether nothing was told later of what a finding is about. */
+function isLast(findings: readonly Finding[], n: number): boolean {
+  const [finding, ...later] = findings.slice(n);
+  return !later.some(({ error, subject }) => error.code === finding?.error.code && subject === finding.subject);
 }
 
 /** A way to a server that can be taken away. */

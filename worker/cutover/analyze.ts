@@ -19,21 +19,21 @@ const STALE_FRACTION = 0.1;
  */
 export class Statistics {
   readonly #migration: Migration;
-  readonly #tables: readonly ListedTable[];
+  readonly #prepared: Prepared;
   /** Changes that each table had had when it was analyzed. */
   readonly #changesThen = new Map<string, number>();
 
-  constructor(migration: Migration, { tables }: Prepared) {
+  constructor(migration: Migration, prepared: Prepared) {
     this.#migration = migration;
-    this.#tables = tables;
+    this.#prepared = prepared;
   }
 
   async analyzeAll(): Promise<void> {
-    await this.#analyze(this.#tables);
+    await this.#analyze(this.#prepared.tables);
   }
 
   async analyzeStale(): Promise<void> {
-    await this.#analyze(this.#tables.filter((table) => this.#isStale(table)));
+    await this.#analyze(this.#prepared.tables.filter((table) => this.#isStale(table)));
   }
 
   #isStale(table: ListedTable): boolean {
@@ -50,7 +50,8 @@ export class Statistics {
 
   async #analyze(tables: readonly ListedTable[]): Promise<void> {
     const { target, ownership, signal } = this.#migration;
-    const waiting = [...tables];
+    // What several tables go to is analyzed once.
+    const waiting = [...new Map(tables.map((table) => [tableKey(table.target), table])).values()];
     const purpose = `${ownership.taskId.slice(0, 8)} analyze`;
     const session = (): Promise<void> =>
       withConnection(target, { purpose }, async (client) => {

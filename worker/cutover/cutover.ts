@@ -2,6 +2,9 @@ import type pg from "pg";
 import { MigrationError, reported, type ReportedError, reportedFrom } from "../../contracts/errors.ts";
 import { formatLsn, type Lsn } from "../../contracts/lsn.ts";
 import { passing } from "../fault-points.ts";
+import { displayName } from "../../contracts/tables.ts";
+import { newPartitions } from "../incremental-sync/join.ts";
+import { copyUnlogged, suspendedErrors } from "../incremental-sync/reload.ts";
 import { type RunningSync } from "../incremental-sync/sync-phase.ts";
 import { type Migration } from "../migration.ts";
 import { type CutoverOrder } from "../orders.ts";
@@ -13,10 +16,11 @@ import { readCurrentLsn } from "../source/monitor.ts";
 import { writeMarker } from "../source/marker.ts";
 import { changeMigration } from "../target/bookkeeping.ts";
 import { type Prepared } from "../target/prepare.ts";
+import { type Turn } from "../turn.ts";
 import { Statistics } from "./analyze.ts";
 import { compareBothSides } from "./compare-phase.ts";
 import { deferAgain, restoreForCutover, restoreForSync } from "./restore.ts";
-import { partitionErrors } from "./new-partitions.ts";
+import { type SequenceKeeper } from "./sequence-keeper.ts";
 import { copySequences } from "./sequences-phase.ts";
 import { lowerFence, raiseFence, withUnfencedSource } from "./source-fence.ts";
 import { CutoverLog } from "./cutover-log.ts";
@@ -25,19 +29,38 @@ import { CutoverLog } from "./cutover-log.ts";
  * Waits until the target has caught up, then for the user's word, and cuts over. Returns once source and target are proven
  * equal and nothing is missing; a cutover that is refused leaves the sync running and waits for the next word.
  */
-export async function cutOverWhenAsked(migration: Migration, prepared: Prepared, sync: RunningSync): Promise<void> {
+export async function cutOverWhenAsked(migration: Migration, prepared: Prepared, { sync, turn, sequences }: Beside): Promise<void> {
   const { orders, signal, tell } = migration;
   const statistics = new Statistics(migration, prepared);
-  await inPhase(migration, { name: "catch up" }, () => becomeReady(migration, prepared, { sync, statistics }));
+  await inPhase(migration, { name: "catch up" }, () => turn.run(() => becomeReady(migration, prepared, { sync, statistics })));
   for (;;) {
     const order = await orders.nextCutover(signal);
-    const errors = await inPhase(migration, { name: "cutover", commandId: order.commandId, refusalOf: ([first]) => first?.code }, () =>
-      cutOver(migration, prepared, { sync, statistics, order }),
-    );
+    const attempt = async (): Promise<readonly ReportedError[]> => {
+      // A table that is suspended is known by its state: nobody needs to wait for a reload to hear no.
+      const suspended = await refusedBySuspended(migration);
+      if (suspended.length > 0) return suspended;
+      return turn.run(() => sequences.exactly(() => cutOver(migration, prepared, { sync, statistics, order })));
+    };
+    const errors = await inPhase(migration, { name: "cutover", commandId: order.commandId, refusalOf: ([first]) => first?.code }, attempt);
     orders.done(order);
     tell({ kind: "commandDone", commandId: order.commandId, errors });
     if (errors.length === 0) return;
   }
+}
+
+/** What runs beside the waiting for the user's word. */
+interface Beside {
+  readonly sync: RunningSync;
+  /** While it is ours no table is loaded anew. */
+  readonly turn: Turn;
+  readonly sequences: SequenceKeeper;
+}
+
+/** @returns why not, when tables are suspended; the findings then say so too. */
+async function refusedBySuspended(migration: Migration): Promise<ReportedError[]> {
+  const errors = await suspendedErrors(migration);
+  for (const error of errors) migration.board.finding(error, "cutover");
+  return errors;
 }
 
 /** READY_TO_COMPLETE: everything that the source had committed when the load ended is on the target, and foreign keys are back. */
@@ -129,14 +152,17 @@ interface Proof extends Following {
 /** The cutover in order. Whatever stands in the way is thrown; nothing is given up before the last proof. */
 async function proveAndRestore(migration: Migration, prepared: Prepared, { sync, statistics, steps, isFenced }: Proof): Promise<void> {
   const { target, ownership } = migration;
+  // Those that were suspended while this waited for its turn.
+  requireNoErrors(await suspendedErrors(migration));
   if (isFenced) await steps.step("fence the source", () => raiseFence(migration));
   const marker = await steps.step("drain pending changes", () => drain(migration, prepared, sync));
   steps.drained(formatLsn(marker));
   const late = sync.watchFrom(marker);
   requireNoErrors(await partitionErrors(migration, prepared));
+  await steps.step("copy unlogged tables again", () => copyUnlogged(migration, prepared));
   const differences = await steps.step("compare both sides", () => compareBothSides(migration, prepared, steps));
   await steps.step("look for late writes", () => drain(migration, prepared, sync));
-  requireQuiet(late);
+  await requireFollowed(migration, late);
   if (differences.length > 0) throw new CutoverRefused(differences);
   steps.sequences(await steps.step("set sequences", () => copySequences(migration, prepared)));
   steps.restored(await steps.step("bring constraints and triggers back", () => restoreForCutover(migration)));
@@ -147,7 +173,7 @@ async function proveAndRestore(migration: Migration, prepared: Prepared, { sync,
   );
   await steps.step("analyze", () => statistics.analyzeStale());
   await steps.step("look for late writes once more", () => drain(migration, prepared, sync));
-  requireQuiet(late);
+  await requireFollowed(migration, late);
   await withRetry(
     async () => {
       await withConnection(target, { purpose: "cutover" }, (client) => changeMigration(client, ownership, { phase: "completing" }));
@@ -155,6 +181,18 @@ async function proveAndRestore(migration: Migration, prepared: Prepared, { sync,
     },
     { signal: migration.signal },
   );
+}
+
+/** No change came late, and none was left out: a table that got into trouble on the way may have been suspended since. */
+async function requireFollowed(migration: Migration, late: ReadonlyMap<string, number>): Promise<void> {
+  requireQuiet(late);
+  requireNoErrors(await suspendedErrors(migration));
+}
+
+/** Rows of a partition that nobody follows would be missing. */
+async function partitionErrors(migration: Migration, prepared: Prepared): Promise<ReportedError[]> {
+  const added = await newPartitions(migration, prepared);
+  return added.map((table) => reported("PartitionAdded", { table: displayName(table), detail: `${displayName(table)}.` }));
 }
 
 /** Writes a marker on the source and waits until the target has passed it. */

@@ -1,7 +1,7 @@
 import { MigrationError, reported } from "../../contracts/errors.ts";
 import { type Migration } from "../migration.ts";
 import { type Prepared } from "../target/prepare.ts";
-import { setSequences } from "./set-sequences.ts";
+import { sequenceTables, setSequences } from "./set-sequences.ts";
 
 /**
  * Puts the target's sequences where the source's are.
@@ -9,13 +9,7 @@ import { setSequences } from "./set-sequences.ts";
  * @throws MigrationError SequencesNotSet, with the statements; the cutover is then refused.
  */
 export async function copySequences({ source, target, ownership, board, signal }: Migration, { tables }: Prepared): Promise<number> {
-  const list = tables.map(({ schema, name, target: goesTo, definition }) => ({
-    schema,
-    name,
-    target: goesTo,
-    partitionRoot: definition.partitionRoot,
-  }));
-  const { set, failures } = await setSequences({ source, target, ownership, tables: list, signal });
+  const { set, failures } = await setSequences({ source, target, ownership, tables: sequenceTables(tables), signal });
   for (const { sequence, statement, reason } of failures)
     board.finding(reported("SequencesNotSet", { detail: `${sequence}: ${reason}.`, remedy: `On the target: ${statement};` }), sequence);
   if (failures.length === 0) return set;

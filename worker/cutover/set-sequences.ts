@@ -6,6 +6,7 @@ import { failureCode, isTransient } from "../postgres/failures.ts";
 import { quoteLiteral, quoteTable } from "../postgres/quote.ts";
 import { withRetry } from "../postgres/retry.ts";
 import { type Server } from "../postgres/server.ts";
+import { type ListedTable } from "../target/listed-tables.ts";
 import { inOwnedTransaction, type Ownership } from "../target/ownership.ts";
 import { listSequences, readSequences, type ListedSequence, type SequenceState } from "./sequences.ts";
 
@@ -31,7 +32,7 @@ interface SequenceMapping {
  * Decides which sequence of the target takes which state: the one of the same column, else the one of the same name. Pure.
  * Sequences that only serve tables that are not migrated are left alone; one that serves no table at all is migrated.
  */
-function mapSequences(
+export function mapSequences(
   source: readonly SequenceState[],
   target: readonly ListedSequence[],
   tables: readonly SequenceTable[],
@@ -59,6 +60,10 @@ function isWanted({ owner, usedBy }: SequenceState, migrated: ReadonlyMap<string
 }
 
 const columnKey = ({ schema, name }: TableName, column: string): string => JSON.stringify([schema, name, column]);
+
+/** The migration's tables as sequences know them. */
+export const sequenceTables = (tables: readonly ListedTable[]): SequenceTable[] =>
+  tables.map(({ schema, name, target, definition }) => ({ schema, name, target, partitionRoot: definition.partitionRoot }));
 
 export interface SetSequencesOptions {
   readonly source: Server;

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { MigrationError } from "../../contracts/errors.ts";
 import { tableKey } from "../../contracts/tables.ts";
 import { passing } from "../fault-points.ts";
+import { suspend, whySuspended, withNeighbours } from "../incremental-sync/suspend.ts";
 import { type Migration } from "../migration.ts";
 import { withConnection } from "../postgres/connect.ts";
 import { withRetry } from "../postgres/retry.ts";
@@ -12,6 +13,7 @@ import { changeMigration } from "../target/bookkeeping.ts";
 import { restoreOptions } from "../target/definitions.ts";
 import { readTargetColumns } from "../target/target-columns.ts";
 import { type Prepared } from "../target/prepare.ts";
+import { readSuspended } from "../target/table-states.ts";
 import { readKeyValues } from "./key-values.ts";
 import { readLedger, tableLoads } from "./ledger.ts";
 import { type LoadProgress, loadTables } from "./load-tables.ts";
@@ -59,7 +61,9 @@ async function loadOnce(
     if (board.state === "INITIALIAZING") board.event("slotCreated");
     board.event("loadBegan");
     // Planned after the snapshot, and anew for each: what is left may have been altered.
-    const plan = await makePlan(migration, prepared, signal);
+    const suspended = await withRetry(() => withConnection(migration.target, { purpose: "plan" }, readSuspended), { signal });
+    const tables = prepared.tables.filter((table) => !suspended.has(tableKey(table)));
+    const plan = await makePlan(migration, { ...prepared, tables }, signal);
     await loadUnder(migration, prepared, { plan, snapshot, signal });
     return true;
   } catch (thrown) {
@@ -107,6 +111,7 @@ async function loadUnder(migration: Migration, prepared: Prepared, { plan, snaps
         if (left === 0) restore.tableLoaded(table.target);
         tell({ kind: "movedForward" });
       },
+      ...(settings.onTableError === "stop" ? {} : { onTableFailed: (table, thrown) => suspendFailed(migration, prepared, table, thrown) }),
       onInterrupted: (thrown, attempt) => {
         log.warn({ event: "load.interrupted", attempt, err: thrown }, "a load stream was interrupted; trying again");
         tell({ kind: "retried", what: "full load" });
@@ -125,6 +130,10 @@ async function loadUnder(migration: Migration, prepared: Prepared, { plan, snaps
   }
 }
 
+/** The table that could not be loaded stays behind; the others go on. */
+const suspendFailed = (migration: Migration, { tables }: Prepared, table: LoadTable, thrown: unknown): Promise<void> =>
+  suspend(migration, withNeighbours(tables, [table]), whySuspended(migration, thrown, "Then reload the table."));
+
 /** How many tables of the plan are still to be loaded into each table of the target. */
 async function countWaiting({ target, signal }: Migration, plan: LoadPlan): Promise<Map<string, number>> {
   const loads = tableLoads(await withRetry(() => withConnection(target, { purpose: "ledger" }, readLedger), { signal }));
@@ -136,9 +145,10 @@ async function countWaiting({ target, signal }: Migration, plan: LoadPlan): Prom
   return waiting;
 }
 
-async function makePlan(
+/** How the tables are to be copied, by what both sides have now. */
+export async function makePlan(
   { source, target, settings }: Migration,
-  { tables, sourceVersionNum, targetVersionNum }: Prepared,
+  { tables, sourceVersionNum, targetVersionNum }: Pick<Prepared, "tables" | "sourceVersionNum" | "targetVersionNum">,
   signal: AbortSignal,
 ): Promise<LoadPlan> {
   return withRetry(

@@ -37,6 +37,8 @@ export interface LoadOptions extends StreamOptions {
   readonly onProgress?: (table: LoadTable, progress: LoadProgress) => void;
   /** Told once for each table that this call has finished. */
   readonly onTableLoaded?: (table: LoadTable, load: LoadProgress) => void;
+  /** Told of a table that cannot be loaded; its other parts are then left out, and the other tables go on. Without it the load ends. */
+  readonly onTableFailed?: (table: LoadTable, thrown: Error) => Promise<void>;
   /** A connection broke, or something else that mends itself; the part is tried again. */
   readonly onInterrupted?: (thrown: unknown, attempt: number) => void;
 }
@@ -108,9 +110,11 @@ class Load {
         try {
           await this.loadPart(stream, work, signal);
         } catch (thrown) {
-          if (!(thrown instanceof SnapshotLost)) throw signal.aborted ? thrown : loadError(work, thrown);
-          this.queue.unshift(work);
-          return;
+          if (thrown instanceof SnapshotLost) {
+            this.queue.unshift(work);
+            return;
+          }
+          await this.onFailure(work, thrown, signal);
         }
       }
       await stream.close();
@@ -126,6 +130,20 @@ class Load {
     const [work] = next < 0 ? [] : this.queue.splice(next, 1);
     if (work) this.begun.add(tableKey(work.plan.table));
     return work;
+  }
+
+  /** @throws the failure, unless somebody takes care of tables that fail. */
+  private async onFailure(work: PartWork, thrown: unknown, signal: AbortSignal): Promise<void> {
+    const { onTableFailed } = this.options;
+    if (signal.aborted) throw thrown;
+    const error = loadError(work, thrown);
+    if (!onTableFailed || !(error instanceof MigrationError) || error.kind === "LostOwnership") throw error;
+    const { table } = work.plan;
+    const goesTo = tableKey(table.target);
+    // What goes to the same table of the target is emptied with it one day, so it need not be loaded now.
+    for (const list of [this.queue, this.lost])
+      list.splice(0, list.length, ...list.filter(({ plan }) => tableKey(plan.table.target) !== goesTo));
+    await onTableFailed(table, error);
   }
 
   private async loadPart(stream: LoadStream, work: PartWork, signal: AbortSignal): Promise<void> {

@@ -1,4 +1,4 @@
-import { type Lsn } from "../../contracts/lsn.ts";
+import { LSN_NEVER, type Lsn } from "../../contracts/lsn.ts";
 import { tableKey } from "../../contracts/tables.ts";
 import { type Change } from "./change.ts";
 import { parsePgoutput, type PluginMessage, type Relation } from "./pgoutput.ts";
@@ -25,6 +25,8 @@ export class PgoutputDecoder {
   readonly #tables = new Map<number, SyncTable | undefined>();
   /** Which columns of a relation are kept, where not all are. */
   readonly #kept = new Map<number, readonly boolean[]>();
+  /** Tables of ours whose changes are left out, whatever they look like. */
+  readonly #suspended = new Set<number>();
   #tableCount = 0;
   #commitLsn = 0n as Lsn;
 
@@ -66,6 +68,11 @@ export class PgoutputDecoder {
 
   #learn(relation: Relation): void {
     const target = this.#targets.get(tableKey(relation));
+    if (target?.snapshotLsn === LSN_NEVER) {
+      this.#suspended.add(relation.id);
+      this.#tables.set(relation.id, undefined);
+      return;
+    }
     const isKept = relation.columns.map(({ name }) => target?.ignoredColumns?.has(name) !== true);
     if (isKept.includes(false)) this.#kept.set(relation.id, isKept);
     else this.#kept.delete(relation.id);
@@ -110,7 +117,7 @@ export class PgoutputDecoder {
   #truncation({ relationIds, cascade, restartIdentity }: Extract<PluginMessage, { kind: "truncate" }>): StreamEvent {
     const tables = relationIds.flatMap((id) => this.#table(id) ?? []);
     if (tables.length === 0) return NOTHING;
-    const listed = relationIds.filter((id) => this.#tables.get(id) !== undefined);
+    const listed = relationIds.filter((id) => this.#tables.get(id) !== undefined || this.#suspended.has(id));
     const sparesOthers = tables.length < listed.length;
     return { kind: "change", change: truncationOf(tables, { cascade, restartIdentity, sparesOthers }, this.#targets) };
   }

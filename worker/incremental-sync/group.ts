@@ -77,13 +77,16 @@ export class GroupBuilder {
 
   /** The next group to apply, or undefined while there is nothing that may be applied. */
   take(): Group | undefined {
-    if (this.#endLsn !== undefined) return this.#takeWhole(this.#endLsn);
+    const whole = this.takeWhole();
+    if (whole) return whole;
     if (this.#open.length > 0 && this.isFull) return this.#takePiece();
     return undefined;
   }
 
-  #takeWhole(endLsn: Lsn): Group {
-    const group = { changes: this.#whole, bytes: this.#wholeBytes, endLsn, committedAtMs: this.#committedAtMs };
+  /** The whole transactions that wait, if there are any. */
+  takeWhole(): Group | undefined {
+    if (this.#endLsn === undefined) return undefined;
+    const group = { changes: this.#whole, bytes: this.#wholeBytes, endLsn: this.#endLsn, committedAtMs: this.#committedAtMs };
     this.#whole = [];
     this.#wholeBytes = 0;
     this.#endLsn = undefined;

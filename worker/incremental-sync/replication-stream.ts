@@ -40,6 +40,8 @@ export const frameSentAtMs = (frame: Buffer): number => Number(frame.readBigInt6
 export interface StreamOptions {
   readonly slot: string;
   readonly startLsn: Lsn;
+  /** Up to here the slot may forget; earlier than `startLsn` while something may still have to be read again. */
+  readonly confirmedLsn?: Lsn;
   readonly plugin: "pgoutput" | "test_decoding";
   /** Publications, for pgoutput. */
   readonly publications: readonly string[];
@@ -159,7 +161,7 @@ export class ReplicationStream {
   private constructor(service: LogicalReplicationService, options: StreamOptions) {
     this.#service = service;
     this.#options = options;
-    this.#durableLsn = options.startLsn;
+    this.#durableLsn = options.confirmedLsn ?? options.startLsn;
     this.#listen();
   }
 

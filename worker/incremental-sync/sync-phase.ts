@@ -1,19 +1,15 @@
 import { MigrationError } from "../../contracts/errors.ts";
-import { LSN_ZERO, type Lsn } from "../../contracts/lsn.ts";
-import { tableKey } from "../../contracts/tables.ts";
+import { type Lsn } from "../../contracts/lsn.ts";
 import { type Migration } from "../migration.ts";
 import { withConnection } from "../postgres/connect.ts";
 import { isTransient } from "../postgres/failures.ts";
-import { readPartitionConditions } from "../source/partition-conditions.ts";
 import { readMigration } from "../target/bookkeeping.ts";
-import { showCounts } from "../target/known-progress.ts";
-import { readSnapshotLsns } from "../target/table-rows.ts";
-import { readTargetColumns } from "../target/target-columns.ts";
 import { type Prepared } from "../target/prepare.ts";
 import { type ChangeCounts } from "./counts.ts";
-import { type SyncTarget } from "./sync-table.ts";
+import { mend } from "./mend.ts";
 import { IncrementalSync } from "./sync.ts";
 import { SyncProgress } from "./sync-progress.ts";
+import { readSyncTargets, showTables } from "./sync-targets.ts";
 
 /** How often the source is asked how far ahead it is. */
 const LAG_INTERVAL_MS = 2_000;
@@ -28,6 +24,11 @@ export interface RunningSync {
   reached(lsn: Lsn): Promise<void>;
   /** From now on notes which tables get changes that were committed at or after the position. */
   watchFrom(lsn: Lsn): WatchedChanges;
+  /** From now on the source keeps what it still has, until `unhold`. */
+  hold(): void;
+  unhold(): void;
+  /** Does work while nothing is applied; the sync then goes on from the position that the target has. */
+  betweenConnections(work: () => Promise<void>): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -45,7 +46,7 @@ export function startSync(migration: Migration, prepared: Prepared): RunningSync
     target: migration.target,
     ownership: migration.ownership,
     slot: prepared.row.slot,
-    publications: prepared.publications,
+    publications: () => prepared.publications,
     plugin: prepared.row.plugin,
     sourceVersionNum: prepared.sourceVersionNum,
     clientEncoding: prepared.clientEncoding,
@@ -53,8 +54,7 @@ export function startSync(migration: Migration, prepared: Prepared): RunningSync
     limits: { maxChanges: migration.settings.applyGroupMaxChanges, maxBytes: migration.settings.applyGroupMaxMB * 1024 * 1024 },
     decodingMemoryMB: migration.settings.decodingMemoryMB,
     tables: async () => {
-      // An answer that was lost may have been that of a commit.
-      await withConnection(migration.target, { purpose: "counters" }, (client) => showCounts(migration.board, client));
+      await showTables(migration); // what was applied and then rolled back with its connection was counted too
       return await readSyncTargets(migration, prepared);
     },
     position: () => readPosition(migration),
@@ -66,6 +66,7 @@ export function startSync(migration: Migration, prepared: Prepared): RunningSync
     },
     onInterrupted: (thrown, attempt) => progress.interrupted(thrown, attempt),
     onConnected: () => progress.connected(),
+    mend: (thrown) => mend(migration, prepared, thrown),
     isRetryable: (thrown) => isTransient(thrown) || (thrown instanceof MigrationError && thrown.kind === "SourceTableChanged"),
   });
   const lagTimer = setInterval(() => void progress.measure(sync), LAG_INTERVAL_MS);
@@ -76,6 +77,9 @@ export function startSync(migration: Migration, prepared: Prepared): RunningSync
     position: () => sync.position,
     pendingChanges: () => sync.pendingChanges,
     reached: (lsn) => Promise.race([sync.reached(lsn), ended]),
+    hold: () => sync.hold(),
+    unhold: () => sync.unhold(),
+    betweenConnections: (work) => Promise.race([sync.betweenConnections(work), ended]),
     watchFrom: (lsn) => {
       watch.lsn = lsn;
       watch.changes = new Map();
@@ -103,54 +107,4 @@ async function readPosition({ target, ownership }: Migration): Promise<Lsn> {
   const position = row.position ?? row.slotLsn;
   if (!position) throw new Error("the bookkeeping has no position to go on from");
   return position;
-}
-
-/** Fits the listed tables to what the target has now. */
-async function readSyncTargets(
-  { source, target }: Migration,
-  { tables, sourceVersionNum, targetVersionNum }: Prepared,
-): Promise<Map<string, SyncTarget>> {
-  const { columnsOf, snapshots } = await withConnection(target, { purpose: "tables" }, async (client) => ({
-    columnsOf: await readTargetColumns(client, targetVersionNum),
-    snapshots: await readSnapshotLsns(client),
-  }));
-  const shared = tables.filter(({ isTargetShared }) => isTargetShared).map(({ definition }) => definition.oid);
-  const conditions =
-    shared.length === 0
-      ? new Map<number, string>()
-      : await withConnection(source, { purpose: "partitions" }, (client) => readPartitionConditions(client, sourceVersionNum, shared));
-  return new Map(
-    tables.map((table) => {
-      const {
-        definition,
-        target: goesTo,
-        schema,
-        name,
-        sourceColumns,
-        keyColumns,
-        isInsertOnly,
-        isTargetPartitioned,
-        isTargetShared,
-      } = table;
-      const targetColumns = columnsOf(goesTo);
-      return [
-        tableKey(table),
-        {
-          schema,
-          name,
-          target: goesTo,
-          isTargetPartitioned,
-          isTargetShared,
-          partitionCondition: conditions.get(definition.oid),
-          targetColumns,
-          sourceColumns,
-          ignoredColumns: new Set(definition.columns.filter(({ isGenerated }) => isGenerated).map((column) => column.name)),
-          sourceTypeNames: definition.columns.map(({ typeName }) => typeName),
-          keyColumns,
-          snapshotLsn: snapshots.get(tableKey(table)) ?? LSN_ZERO,
-          isInsertOnly,
-        },
-      ];
-    }),
-  );
 }

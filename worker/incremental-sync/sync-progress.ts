@@ -51,7 +51,7 @@ export class SyncProgress {
     log.warn({ event: "sync.interrupted", attempt, err: thrown }, "the sync was interrupted; trying again");
     const interruption = interruptionOf(thrown);
     // Since when it lasts is what counts: the first of a row of failures stays.
-    if (this.#interruption?.code === interruption.code) return;
+    if (this.#interruption?.code === interruption.code && this.#interruption.remedy === interruption.remedy) return;
     this.#clear();
     this.#interruption = interruption;
     board.finding(interruption, SUBJECT);
@@ -91,7 +91,7 @@ export class SyncProgress {
 
 /** What a user is told of an interruption: which side, and why. */
 export function interruptionOf(thrown: unknown): ReportedError {
-  if (thrown instanceof MigrationError && thrown.kind === "SourceTableChanged") return { ...reportedFrom(thrown), severity: "warning" };
+  if (thrown instanceof MigrationError && thrown.kind === "SourceTableChanged") return reportedFrom(thrown);
   const isTarget =
     thrown instanceof TargetRefused ||
     (thrown instanceof ConnectionLost && thrown.side === "target") ||

@@ -35,7 +35,8 @@ export interface SyncOptions {
   readonly target: Server;
   readonly ownership: Ownership;
   readonly slot: string;
-  readonly publications: readonly string[];
+  /** Asked at each connection. */
+  readonly publications: () => readonly string[];
   readonly plugin: "pgoutput" | "test_decoding";
   readonly sourceVersionNum: number;
   readonly clientEncoding: string;
@@ -55,6 +56,23 @@ export interface SyncOptions {
   readonly onInterrupted: (thrown: unknown, attempt: number) => void;
   readonly onConnected: () => void;
   readonly isRetryable: (thrown: unknown) => boolean;
+  /** Tries to mend what broke the sync. @returns what is left of the failure; undefined: it is mended, go on at once. */
+  readonly mend?: (thrown: unknown) => Promise<unknown>;
+}
+
+/** Work that must be done while no change is on its way to the target. */
+interface BetweenConnections {
+  readonly work: () => Promise<void>;
+  readonly resolve: () => void;
+  readonly reject: (thrown: unknown) => void;
+}
+
+/** The connection was ended for work between two connections. */
+class Interrupted extends Error {
+  constructor() {
+    super("the connection of the sync is ended for a moment");
+    this.name = "Interrupted";
+  }
 }
 
 /** The incremental sync of one database: stream in, groups out, and one position that only the target decides. */
@@ -63,6 +81,11 @@ export class IncrementalSync {
   readonly #waiting: { readonly lsn: Lsn; readonly resolve: () => void }[] = [];
   readonly #learned: LearnedCommits = new Map();
   readonly #missedTypes = new Set<number>();
+  readonly #between: BetweenConnections[] = [];
+  #interrupt: () => void = () => undefined;
+  /** While it is set, nothing later is confirmed to the source. */
+  #heldAt: Lsn | undefined;
+  #mayGoBack = false;
   #position = 0n as Lsn;
   #pendingChanges = 0;
   #lastCommitMs = 0;
@@ -92,6 +115,27 @@ export class IncrementalSync {
     return this.#lastCommitMs;
   }
 
+  /** From now on the source keeps what it still has: the position may be moved back to a later point than this one. */
+  hold(): void {
+    this.#heldAt = this.#position;
+  }
+
+  /** The source may forget again what is durable on the target. */
+  unhold(): void {
+    this.#heldAt = undefined;
+  }
+
+  /**
+   * Does work while nothing is applied: ends the connection, and opens it again, from the target's position on, which the
+   * work may have moved back.
+   * @throws what the work throws, or what ended the sync.
+   */
+  async betweenConnections(work: () => Promise<void>): Promise<void> {
+    const done = new Promise<void>((resolve, reject) => this.#between.push({ work, resolve, reject }));
+    this.#interrupt();
+    await done;
+  }
+
   /** Resolves when the position has passed `lsn`. */
   reached(lsn: Lsn): Promise<void> {
     if (this.#position >= lsn) return Promise.resolve();
@@ -108,16 +152,37 @@ export class IncrementalSync {
       const positionBefore = this.#position;
       const startedMs = Date.now();
       try {
+        await this.#workBetween();
         await this.#runOnce();
-      } catch (thrown) {
+      } catch (failure) {
         signal.throwIfAborted();
-        if (thrown instanceof CommitLearned) continue; // nothing broke: the stream is read again with what was learned
+        // Nothing broke: work between two connections was asked for, or the stream is read again with what was learned.
+        if (failure instanceof Interrupted || failure instanceof CommitLearned) continue;
+        const left = await this.#mend(failure);
+        if (left === undefined) continue;
+        const thrown = left instanceof Error ? left : new Error("the sync failed", { cause: left });
         if (!isRetryable(thrown)) throw thrown;
         // A connection that moved something was well: the next wait starts short again.
         if (this.#position > positionBefore || Date.now() - startedMs > HEALTHY_MS) failures = 0;
         onInterrupted(thrown, ++failures);
         await sleep(backoffMs(failures), undefined, { signal });
       }
+    }
+  }
+
+  async #mend(thrown: unknown): Promise<unknown> {
+    const { mend } = this.#options;
+    try {
+      return mend ? await mend(thrown) : thrown;
+    } catch (failure) {
+      return failure; // what cannot be looked into now is tried again with the rest
+    }
+  }
+
+  async #workBetween(): Promise<void> {
+    for (let next = this.#between.shift(); next; next = this.#between.shift()) {
+      this.#mayGoBack = true;
+      await next.work().then(next.resolve, next.reject);
     }
   }
 
@@ -136,6 +201,8 @@ export class IncrementalSync {
     if (streamEncoding !== clientEncoding) raw.sqlText = asciiSql;
     try {
       const startLsn = await this.#options.position();
+      if (this.#mayGoBack) this.#position = startLsn;
+      this.#mayGoBack = false;
       this.#advance(startLsn);
       const connection = new SyncConnection({
         applier: new Applier(raw, ownership, startLsn),
@@ -144,12 +211,14 @@ export class IncrementalSync {
         onDurable: (group, counts) => this.#onDurable(group, counts),
         onIdle: (lsn) => this.#advance(lsn),
         onPending: (count) => (this.#pendingChanges = count),
+        confirmable: (lsn) => this.#confirmable(lsn),
       });
       const stream = await ReplicationStream.open(source, {
         slot,
         startLsn,
+        confirmedLsn: this.#confirmable(startLsn),
         plugin,
-        publications,
+        publications: publications(),
         sourceVersionNum,
         purpose: `${ownership.taskId.slice(0, 8)} stream`,
         clientEncoding,
@@ -159,9 +228,13 @@ export class IncrementalSync {
       });
       connection.attach(stream);
       this.#options.onConnected();
+      const interrupted = new Promise<never>((_resolve, reject) => (this.#interrupt = () => reject(new Interrupted())));
+      interrupted.catch(() => undefined);
+      if (this.#between.length > 0) this.#interrupt();
       try {
-        return await Promise.race([stream.failed(either), connection.failed]);
+        return await Promise.race([stream.failed(either), connection.failed, interrupted]);
       } finally {
+        this.#interrupt = () => undefined;
         await stream.close();
       }
     } finally {
@@ -180,6 +253,10 @@ export class IncrementalSync {
     const readName = await sourceNameReader(this.#options.source, encoding, targets.values());
     const decoder = new TestDecodingDecoder(targets, { learned: this.#learned, readName, encoding });
     return { decode: (message, frame) => decoder.decode(message, frameLsn(frame)), reached: (lsn) => decoder.reached(lsn) };
+  }
+
+  #confirmable(lsn: Lsn): Lsn {
+    return this.#heldAt !== undefined && this.#heldAt < lsn ? this.#heldAt : lsn;
   }
 
   #onDurable(group: Group, counts: ChangeCounts): void {
@@ -217,6 +294,8 @@ interface ConnectionParts {
   /** Everything up to here was sent and nothing of it is pending. */
   readonly onIdle: (lsn: Lsn) => void;
   readonly onPending: (count: number) => void;
+  /** How much of what is durable the source may forget. */
+  readonly confirmable: (lsn: Lsn) => Lsn;
 }
 
 /** Groups on their way to the target: while one is applied the next one is folded and follows without a pause. */
@@ -233,6 +312,8 @@ class SyncConnection {
   #isBroken = false;
   /** The stream is only read to learn from: it will be read again. */
   #isLearning = false;
+  /** What arrived after the whole transactions that are still to be applied. */
+  #fault: { readonly thrown: unknown } | undefined;
 
   constructor(parts: ConnectionParts) {
     this.#parts = parts;
@@ -247,11 +328,15 @@ class SyncConnection {
   }
 
   onMessage(message: Buffer, frame: Buffer): void {
-    if (this.#isBroken) return;
+    if (this.#isBroken || this.#fault) return;
     try {
       this.#take(message, frame);
     } catch (thrown) {
-      this.#break(thrown);
+      // What is only read to learn from is never applied: there is nothing to wait for.
+      if (this.#isLearning) return this.#break(thrown);
+      this.#fault = { thrown };
+      this.#stream?.pause();
+      this.#pump();
     }
   }
 
@@ -275,8 +360,8 @@ class SyncConnection {
   /** @param sentLsn everything before it was sent; nothing is confirmed by it while something is pending (pitfalls, rule 2). */
   onKeepAlive(sentLsn: Lsn): void {
     if (this.#isLearning && !this.#isBroken) return this.#learn(sentLsn);
-    if (this.#inFlight > 0 || this.#isBroken || !this.#parts.builder.isEmpty) return;
-    this.#stream?.confirm(sentLsn);
+    if (this.#inFlight > 0 || this.#isBroken || this.#fault || !this.#parts.builder.isEmpty) return;
+    this.#stream?.confirm(this.#parts.confirmable(sentLsn));
     this.#parts.onIdle(sentLsn);
   }
 
@@ -292,10 +377,19 @@ class SyncConnection {
   #pump(): void {
     if (this.#isLearning) return;
     const { builder, applier } = this.#parts;
+    if (this.#fault) return this.#applyRest(this.#fault.thrown);
     if (this.#inFlight > 0 && !builder.isFull) return;
     if (this.#inFlight === IN_FLIGHT_MAX || (applier.isWorn && this.#inFlight > 0)) return this.#stream?.pause();
     const group = builder.take();
     if (group) void this.#apply(group);
+  }
+
+  /** What came whole before a fault is applied first: what mends the fault may not fit the rows before it. */
+  #applyRest(thrown: unknown): void {
+    if (this.#inFlight > 0) return;
+    const group = this.#parts.builder.takeWhole();
+    if (group) void this.#apply(group);
+    else this.#break(thrown);
   }
 
   async #apply(group: Group): Promise<void> {
@@ -308,12 +402,12 @@ class SyncConnection {
       this.#inFlight--;
       this.#applyingChanges -= group.changes.length;
       if (this.#isBroken) return;
-      if (group.endLsn !== undefined) this.#stream?.confirm(group.endLsn);
+      if (group.endLsn !== undefined) this.#stream?.confirm(this.#parts.confirmable(group.endLsn));
       onPending(builder.pendingChanges + this.#applyingChanges);
       onDurable(group, counts);
       if (applier.isWorn && this.#inFlight === 0)
         throw Object.assign(new Error("the target session has gathered enough statements"), { code: "57P05" });
-      this.#stream?.resume();
+      if (!this.#fault) this.#stream?.resume();
       this.#pump();
     } catch (thrown) {
       this.#break(thrown);

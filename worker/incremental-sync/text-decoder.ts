@@ -1,5 +1,5 @@
 import { MigrationError } from "../../contracts/errors.ts";
-import { laterLsn, type Lsn, LSN_ZERO } from "../../contracts/lsn.ts";
+import { laterLsn, type Lsn, LSN_NEVER, LSN_ZERO } from "../../contracts/lsn.ts";
 import { displayName, tableKey } from "../../contracts/tables.ts";
 import { type StreamEvent } from "./decoder.ts";
 import { type Column } from "../source/catalog.ts";
@@ -71,7 +71,8 @@ export class TestDecodingDecoder {
   constructor(targets: ReadonlyMap<string, SyncTarget>, options: TextDecoderOptions) {
     this.#targets = targets;
     this.#options = options;
-    this.#certainFrom = [...targets.values()].reduce((latest, { snapshotLsn }) => laterLsn(latest, snapshotLsn), LSN_ZERO);
+    const snapshots = [...targets.values()].map(({ snapshotLsn }) => snapshotLsn).filter((lsn) => lsn !== LSN_NEVER); // not the suspended
+    this.#certainFrom = snapshots.reduce(laterLsn, LSN_ZERO);
   }
 
   /**
@@ -127,7 +128,7 @@ export class TestDecodingDecoder {
   /** The table of a change, or undefined when it is none of ours or the change is in the loaded rows. */
   #target(table: TextTable): SyncTarget | undefined {
     const target = this.#targets.get(tableKey(table));
-    if (!target) return undefined;
+    if (!target || target.snapshotLsn === LSN_NEVER) return undefined;
     const committed = this.#options.learned.get(this.#xid);
     if (committed !== undefined) return committed > target.snapshotLsn ? target : undefined;
     if (target.snapshotLsn > this.#doubtfulUpTo) this.#doubtfulUpTo = target.snapshotLsn;

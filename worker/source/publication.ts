@@ -1,6 +1,6 @@
 import type pg from "pg";
 import { MigrationError } from "../../contracts/errors.ts";
-import { type TableName } from "../../contracts/tables.ts";
+import { tableKey, type TableName } from "../../contracts/tables.ts";
 import { failureCode } from "../postgres/failures.ts";
 import { quoteLiteral, quoteName, quoteTable } from "../postgres/quote.ts";
 import { type TableDefinition } from "./catalog.ts";
@@ -11,7 +11,8 @@ import { type TableDefinition } from "./catalog.ts";
  */
 export const insertsPublication = (publication: string): string => `${publication}_inserts`;
 
-type PublishedTable = Pick<TableDefinition, "schema" | "name" | "identity" | "isUnlogged"> & Partial<Pick<TableDefinition, "columns">>;
+export type PublishedTable = Pick<TableDefinition, "schema" | "name" | "identity" | "isUnlogged"> &
+  Partial<Pick<TableDefinition, "columns">>;
 
 /**
  * Whether updates may be published with the whole old row. A virtual column cannot be in it, and the source then refuses the
@@ -59,6 +60,17 @@ export async function ensurePublication(
     throw publicationError(thrown, publication);
   }
   return insertsOnly.length > 0 ? [publication, insertsPublication(publication)] : [publication];
+}
+
+/** Whether each of the tables is in the publication in which its identity belongs. */
+export async function arePublished(source: pg.ClientBase, publication: string, tables: readonly PublishedTable[]): Promise<boolean> {
+  const { rows } = await source.query<TableName & { publication: string }>(
+    "SELECT pubname::text AS publication, schemaname::text AS schema, tablename::text AS name FROM pg_publication_tables WHERE pubname IN ($1, $2)",
+    [publication, insertsPublication(publication)],
+  );
+  const found = new Map(rows.map((row) => [tableKey(row), row.publication]));
+  const logged = tables.filter(({ isUnlogged }) => !isUnlogged);
+  return logged.every((table) => found.get(tableKey(table)) === (hasUsableIdentity(table) ? publication : insertsPublication(publication)));
 }
 
 async function setTables(source: pg.ClientBase, name: string, options: string, tables: readonly TableName[]): Promise<void> {

@@ -1,7 +1,7 @@
 import type pg from "pg";
 import { type Settings } from "../../contracts/settings.ts";
 import { tableKey, type TableName } from "../../contracts/tables.ts";
-import { type Column, copiedColumns, type TableDefinition } from "../source/catalog.ts";
+import { copiedColumns, type TableDefinition } from "../source/catalog.ts";
 import { findTargets, type TargetTables } from "./find-targets.ts";
 import { inOwnedTransaction, type Ownership } from "./ownership.ts";
 
@@ -26,7 +26,7 @@ export interface ListedTable extends TableName {
 
 /** Writes the list down when the migration begins; does nothing when it is there. */
 export async function listTables(client: pg.Client, ownership: Ownership, list: TableList): Promise<void> {
-  const { source, target, tablesWithoutKey } = list;
+  const { source, target, tablesWithoutKey, joinsLate = false } = list;
   const targets = findTargets(source, target);
   const rows = source.map((table) => {
     const found = targets.get(tableKey(table));
@@ -38,20 +38,47 @@ export async function listTables(client: pg.Client, ownership: Ownership, list: 
       partitioned: found?.isPartitioned ?? false,
       columns: copiedColumns(table).map(({ name }) => name),
       key: keyColumns(table, found?.definition),
-      insertOnly: table.identity.kind === "nothing" && tablesWithoutKey !== "replicaIdentityFull",
-      noIdentity: table.identity.kind === "nothing",
+      ...identityFacts(table, tablesWithoutKey),
     };
   });
   await inOwnedTransaction(client, ownership, () =>
     client.query(
       `INSERT INTO pgdms.table_sync (schema_name, table_name, target_schema, target_name, is_target_partitioned, source_columns, key_columns,
-                                     is_insert_only, had_no_identity)
+                                     is_insert_only, had_no_identity, is_suspended, is_reload_asked)
        SELECT r->>'schema', r->>'name', r->>'targetSchema', r->>'targetName', (r->>'partitioned')::bool, ARRAY(SELECT jsonb_array_elements_text(r->'columns')), ARRAY(SELECT jsonb_array_elements_text(r->'key')),
-              (r->>'insertOnly')::bool, (r->>'noIdentity')::bool
+              (r->>'insertOnly')::bool, (r->>'noIdentity')::bool, $2, $2
          FROM jsonb_array_elements($1::jsonb) AS r
        ON CONFLICT DO NOTHING`,
-      [JSON.stringify(rows)],
+      [JSON.stringify(rows), joinsLate],
     ),
+  );
+}
+
+/** Pins tables anew that are about to be loaded again: their columns and keys may be others by now. */
+export async function pinAgain(
+  client: pg.ClientBase,
+  tables: readonly ListedTable[],
+  { source: found, target, tablesWithoutKey }: Omit<TableList, "joinsLate">,
+): Promise<void> {
+  const sources = new Map(found.map((table) => [tableKey(table), table]));
+  const targets = new Map([...target.plain, ...target.partitioned].map((table) => [tableKey(table), table]));
+  const rows = tables.flatMap(({ schema, name, target: goesTo }) => {
+    const source = sources.get(tableKey({ schema, name }));
+    if (!source) return [];
+    return {
+      schema,
+      name,
+      columns: copiedColumns(source).map((column) => column.name),
+      key: keyColumns(source, targets.get(tableKey(goesTo))),
+      ...identityFacts(source, tablesWithoutKey),
+    };
+  });
+  await client.query(
+    `UPDATE pgdms.table_sync k SET source_columns = ARRAY(SELECT jsonb_array_elements_text(r->'columns')),
+            key_columns = ARRAY(SELECT jsonb_array_elements_text(r->'key')), is_insert_only = (r->>'insertOnly')::bool,
+            had_no_identity = had_no_identity OR (r->>'noIdentity')::bool
+       FROM jsonb_array_elements($1::jsonb) AS r WHERE k.schema_name = r->>'schema' AND k.table_name = r->>'name'`,
+    [JSON.stringify(rows)],
   );
 }
 
@@ -59,7 +86,14 @@ interface TableList {
   readonly source: readonly TableDefinition[];
   readonly target: TargetTables;
   readonly tablesWithoutKey: Settings["tablesWithoutKey"];
+  /** The others are followed already: these are left out until they are loaded. */
+  readonly joinsLate?: boolean;
 }
+
+const identityFacts = ({ identity }: TableDefinition, tablesWithoutKey: Settings["tablesWithoutKey"]) => ({
+  insertOnly: identity.kind === "nothing" && tablesWithoutKey !== "replicaIdentityFull",
+  noIdentity: identity.kind === "nothing",
+});
 
 /**
  * What tells rows apart on the target: the source's identity, or, with REPLICA IDENTITY FULL, the target's primary key
@@ -117,7 +151,3 @@ export async function readListedTables(client: pg.ClientBase, source: readonly T
     };
   });
 }
-
-/** The columns of a listed table as the source has them, in the pinned choice. */
-export const pinnedColumns = ({ definition, sourceColumns }: ListedTable): Column[] =>
-  definition.columns.filter(({ name }) => sourceColumns.includes(name));

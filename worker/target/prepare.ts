@@ -10,7 +10,7 @@ import { withRetry } from "../postgres/retry.ts";
 import { createDatabase } from "../schema/create-database.ts";
 import { deferDefinitions } from "../schema/deferral.ts";
 import { migrateSchema } from "../schema/migrate-schema.ts";
-import { ensurePublication } from "../source/publication.ts";
+import { ensurePublication, type PublishedTable } from "../source/publication.ts";
 import { type Checked } from "../validation/validate.ts";
 import { changeMigration, type MigrationRow, takeOver } from "./bookkeeping.ts";
 import { readTargetTables } from "./find-targets.ts";
@@ -21,15 +21,16 @@ import { canSetReplicaRole } from "./replica-role.ts";
 /** What the later phases find ready. */
 export interface Prepared {
   readonly row: MigrationRow;
-  /** The tables of the migration, with what was pinned of them when it began. */
-  readonly tables: readonly ListedTable[];
+  /** The tables of the migration, with what was pinned of them when it began, or when they were loaded anew. */
+  tables: readonly ListedTable[];
   readonly sourceVersionNum: number;
   readonly targetVersionNum: number;
   /** Whether triggers and foreign keys stay quiet by session_replication_role. */
   readonly canBeReplica: boolean;
   /** UTF8, unless one side has bytes of no known encoding, which must pass unconverted. */
   readonly clientEncoding: string;
-  readonly publications: readonly string[];
+  /** Another one comes when a table joins that has no identity. */
+  publications: readonly string[];
 }
 
 /** Sessions of one migration on either server carry the task's first digits in their application_name. */
@@ -59,11 +60,13 @@ async function prepareOnce(migration: Migration, checked: Checked, signal: Abort
     const row = await takeOwnership(migration, session, checked);
     enter(migration, row);
     if (!row.isSchemaDone) await makeSchema(migration, session, checked, signal);
-    await listTables(session, ownership, {
-      source: checked.tables,
-      target: await readTargetTables(session, await versionNum(session)),
-      tablesWithoutKey: settings.tablesWithoutKey,
-    });
+    // Tables that came to the source since then join only when somebody asks for it.
+    if (row.phase === "preparing" || row.phase === "loading")
+      await listTables(session, ownership, {
+        source: checked.tables,
+        target: await readTargetTables(session, await versionNum(session)),
+        tablesWithoutKey: settings.tablesWithoutKey,
+      });
     await passing("tables-listed");
     const tables = await readListedTables(session, checked.tables);
     for (const table of tables)
@@ -167,17 +170,31 @@ async function prepareSource(
   return withConnection(migration.source, { purpose: purposeOf(migration, "prepare") }, async (client) => {
     const sourceVersionNum = await versionNum(client);
     const clientEncoding = commonEncoding(await readEncoding(client), await readEncoding(session));
-    for (const table of tables)
-      if (hasOurIdentity(table)) await client.query(`ALTER TABLE ONLY ${quoteTable(table)} REPLICA IDENTITY FULL`);
-    const published = tables.map((table) => ({
-      ...table.definition,
-      identity: hasOurIdentity(table) ? ({ kind: "full" } as const) : table.definition.identity,
-    }));
-    const publications = row.plugin === "pgoutput" ? await ensurePublication(client, sourceVersionNum, row.publication, published) : [];
+    const publications = await publish(client, sourceVersionNum, tables, row);
     await passing("source-prepared");
     return { sourceVersionNum, targetVersionNum, canBeReplica, clientEncoding, publications };
   });
 }
+
+/** Makes the source log and publish what the tables need. @returns the publications to follow. */
+export async function publish(
+  source: pg.ClientBase,
+  sourceVersionNum: number,
+  tables: readonly ListedTable[],
+  { plugin, publication }: Pick<MigrationRow, "plugin" | "publication">,
+): Promise<readonly string[]> {
+  for (const table of tables) if (needsIdentity(table)) await source.query(`ALTER TABLE ONLY ${quoteTable(table)} REPLICA IDENTITY FULL`);
+  return plugin === "pgoutput" ? ensurePublication(source, sourceVersionNum, publication, tables.map(asPublished)) : [];
+}
+
+/** It is to have our identity, and has none yet. */
+export const needsIdentity = (table: ListedTable): boolean => hasOurIdentity(table) && table.definition.identity.kind === "nothing";
+
+/** A table as it is published: with the identity that it gets from us, where it has none. */
+export const asPublished = (table: ListedTable): PublishedTable => ({
+  ...table.definition,
+  identity: hasOurIdentity(table) ? { kind: "full" } : table.definition.identity,
+});
 
 /** Its updates and deletes carry the whole old row because the setting asked for it. */
 const hasOurIdentity = ({ hadNoIdentity, isInsertOnly }: ListedTable): boolean => hadNoIdentity && !isInsertOnly;

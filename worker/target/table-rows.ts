@@ -1,5 +1,5 @@
 import type pg from "pg";
-import { parseLsn, type Lsn } from "../../contracts/lsn.ts";
+import { formatLsn, LSN_NEVER, parseLsn, type Lsn } from "../../contracts/lsn.ts";
 import { tableKey, type TableName } from "../../contracts/tables.ts";
 
 /** Changes of a table that were applied by this worker and the ones before it. */
@@ -35,11 +35,18 @@ export async function readCounts(client: pg.ClientBase): Promise<CountsRow[]> {
   }));
 }
 
-/** The position of the snapshot under which each table was loaded, by tableKey; of several parts the latest. */
-export async function readSnapshotLsns(client: pg.ClientBase): Promise<Map<string, Lsn>> {
+/**
+ * From which commit on changes of each table are applied, by tableKey: the position of the snapshot under which it was
+ * loaded (of several parts the latest), or what it had been applied to when the position went back for another table; for
+ * a table that is suspended the end of time.
+ */
+export async function readAppliedFrom(client: pg.ClientBase): Promise<Map<string, Lsn>> {
   const { rows } = await client.query<{ schema: string; name: string; lsn: string }>(
-    `SELECT schema_name AS schema, table_name AS name, max(snapshot_lsn)::text AS lsn
-       FROM pgdms.table_load WHERE snapshot_lsn IS NOT NULL GROUP BY schema_name, table_name`,
+    `SELECT k.schema_name AS schema, k.table_name AS name,
+            CASE WHEN k.is_suspended THEN $1 ELSE greatest(max(l.snapshot_lsn), k.applied_to, '0/0')::text END AS lsn
+       FROM pgdms.table_sync k LEFT JOIN pgdms.table_load l USING (schema_name, table_name)
+      GROUP BY k.schema_name, k.table_name`,
+    [formatLsn(LSN_NEVER)],
   );
   return new Map(rows.map(({ schema, name, lsn }) => [tableKey({ schema, name }), parseLsn(lsn)]));
 }

@@ -45,7 +45,7 @@ async function startSync(pair: Pair, plugin: "pgoutput" | "test_decoding", limit
     target: pair.target.server,
     ownership,
     slot,
-    publications: ["p"],
+    publications: () => ["p"],
     plugin,
     sourceVersionNum: 130_010,
     clientEncoding: "UTF8",
