@@ -172,13 +172,8 @@ const startBroker = (folder: DataFolder, { port, lockSeconds }: BrokerStart, sig
   startPart({
     name: "the broker",
     args: [
-      "--import",
-      "tsx",
-      "local/broker/main.ts",
-      "--port",
-      String(port),
-      "--data",
-      folder.bus,
+      "dist/local/broker.js",
+      ...["--port", String(port), "--data", folder.bus],
       ...(lockSeconds ? ["--lock-seconds", String(lockSeconds)] : []),
     ],
     env: inherited(),
@@ -192,7 +187,7 @@ const startBroker = (folder: DataFolder, { port, lockSeconds }: BrokerStart, sig
 const startFunctions = (folder: DataFolder, port: number, signal: AbortSignal): Promise<Part> =>
   startPart({
     name: "the Functions host",
-    args: ["--import", "tsx", "local/functions-host/main.ts", "--root", root, "--settings", folder.settingsFile, "--port", String(port)],
+    args: ["dist/local/functions-host.js", "--root", root, "--settings", folder.settingsFile, "--port", String(port)],
     env: inherited(),
     cwd: root, // as in a function app; the portal's files are found from here
     logFile: join(folder.logs, "functions.log"),

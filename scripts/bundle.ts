@@ -1,7 +1,7 @@
 import { build, type BuildOptions } from "esbuild";
 
-/** CommonJS for the Functions runtime, ES modules for the worker. */
-export type BundleKind = "functions" | "worker";
+/** CommonJS for the Functions runtime, ES modules for the worker; what runs here only finds its packages in node_modules. */
+export type BundleKind = "functions" | "worker" | "local";
 
 /**
  * CommonJS packages inside an ES module bundle still call `require` for Node's own modules, and esbuild gives them none.
@@ -21,6 +21,7 @@ const kinds: Record<BundleKind, BuildOptions> = {
     // Optional natives that pg and ws look for, and the WebAssembly pg_dump, which reads files beside itself.
     external: ["pg-native", "bufferutil", "utf-8-validate", "@electric-sql/pglite-tools"],
   },
+  local: { format: "esm", packages: "external" },
 };
 
 /** Bundles one entry with all that it imports into one file for Node 20, with a source map. Answers the size in bytes. */

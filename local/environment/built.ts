@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { bundles } from "../../scripts/bundles.ts";
+import { deployables, localParts } from "../../scripts/bundles.ts";
 
 interface Build {
   readonly script: string;
@@ -11,11 +11,18 @@ interface Build {
   readonly sources: readonly string[];
 }
 
+const scripts = ["scripts/build-bundles.ts", "scripts/bundle.ts", "scripts/bundles.ts"];
+
 const builds: readonly Build[] = [
   {
     script: "scripts/build.ts",
-    outputs: bundles.map(({ outfile }) => outfile),
-    sources: ["functions", "worker", "contracts", "scripts/build.ts", "scripts/bundle.ts", "scripts/bundles.ts", "package-lock.json"],
+    outputs: deployables.map(({ outfile }) => outfile),
+    sources: ["functions", "worker", "contracts", "scripts/build.ts", ...scripts, "package-lock.json"],
+  },
+  {
+    script: "scripts/build-local.ts",
+    outputs: localParts.map(({ outfile }) => outfile),
+    sources: ["local/functions-host", "local/broker", "scripts/build-local.ts", ...scripts, "package-lock.json"],
   },
   {
     script: "scripts/build-portal.ts",

@@ -86,7 +86,7 @@ export class WorkerPool {
     const workerId = `${serviceName}-${++this.#started}`;
     const part = await startPart({
       name: `worker ${workerId}`,
-      args: ["--enable-source-maps", join(root, "dist/worker/main.js")],
+      args: [join(root, "dist/worker/main.js")],
       env: { ...env, PGDMS_SERVICE: serviceName, WORKER_ID: workerId, STOP_GRACE_SECONDS: String(graceSeconds) },
       cwd: root,
       logFile: join(logs, `worker-${workerId}.log`),

@@ -6,7 +6,7 @@ import { build as esbuild } from "esbuild";
 import { describe, expect, test } from "vitest";
 import { parse as parseYaml } from "yaml";
 import { z } from "zod";
-import { bundles } from "../../scripts/bundles.ts";
+import { deployables } from "../../scripts/bundles.ts";
 import { type Instruction, readDockerfile } from "./dockerfile.ts";
 import { bodyOfDeclared, root, valueAt } from "./templates.ts";
 
@@ -16,11 +16,11 @@ const [build, , runtime] = stages;
 const named = (instructions: readonly Instruction[] | undefined, name: string): string[] =>
   (instructions ?? []).filter((instruction) => instruction.name === name).map(({ text }) => text);
 
-/** The files of ours that `npm run build` reads, all bundles together. */
+/** The files of ours that `npm run build` reads, all deployables together. */
 async function filesOfTheBuild(): Promise<string[]> {
   const { metafile } = await esbuild({
     absWorkingDir: root,
-    entryPoints: ["scripts/build.ts", ...bundles.map(({ entry }) => entry)],
+    entryPoints: ["scripts/build.ts", ...deployables.map(({ entry }) => entry)],
     outdir: "unwritten",
     bundle: true,
     packages: "external",

@@ -36,10 +36,10 @@ export interface BrokerProcess {
   readonly connectionString: string;
 }
 
-/** Starts `local/broker/main.ts` as a user would. */
+/** Starts the broker's program as the local environment does. */
 export async function startBrokerProcess(dataDir: string, port = 0): Promise<BrokerProcess> {
-  const main = join(repository, "local/broker/main.ts");
-  const { child, line } = await start(["--import", "tsx", main, "--port", String(port), "--data", dataDir]);
+  const main = join(repository, "dist/local/broker.js");
+  const { child, line } = await start([main, "--port", String(port), "--data", dataDir]);
   const ready = /^broker ready on 127\.0\.0\.1:(\d+)$/.exec(line);
   if (ready === null) throw new Error(`the broker said: ${line}`);
   const readyPort = Number(ready[1]);

@@ -40,8 +40,8 @@ afterEach(async () => {
 });
 
 function run(flags: string[], environment: Record<string, string> = {}): Run {
-  const main = join(import.meta.dirname, "../../local/functions-host/main.ts");
-  const child = spawn(process.execPath, ["--import", "tsx", main, ...flags], { env: { ...process.env, ...environment }, stdio: "pipe" });
+  const main = join(import.meta.dirname, "../../dist/local/functions-host.js");
+  const child = spawn(process.execPath, [main, ...flags], { env: { ...process.env, ...environment }, stdio: "pipe" });
   const ended = new Promise<number | null>((resolve) => child.once("exit", resolve));
   const started: Run = { child, ended, output: "", errors: "" };
   child.stdout.setEncoding("utf8").on("data", (text: string) => (started.output += text));

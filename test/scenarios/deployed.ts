@@ -124,10 +124,7 @@ async function startFunctions({ folder, functionsFolder, logsDir }: Folders, set
   await writeFile(settingsFile, JSON.stringify({ IsEncrypted: false, Values: { ...own, ...settings } }));
   return startPart({
     name: "the Functions host",
-    args: [
-      ...["--import", import.meta.resolve("tsx"), join(root, "local/functions-host/main.ts")],
-      ...["--root", functionsFolder, "--settings", settingsFile, "--port", "0"],
-    ],
+    args: [join(root, "dist/local/functions-host.js"), ...["--root", functionsFolder, "--settings", settingsFile, "--port", "0"]],
     env: { PATH: process.env["PATH"], HOME: process.env["HOME"] },
     cwd: functionsFolder,
     logFile: join(logsDir, "functions.log"),
@@ -149,7 +146,7 @@ async function spawnWorker(
 ): Promise<RunningWorker> {
   const healthPort = await freePort();
   const logFile = join(logsDir, `${settings.WORKER_ID}.log`);
-  const image = { NODE_ENV: "production", NODE_OPTIONS: "--enable-source-maps", HEALTH_PORT: String(healthPort), LOG_LEVEL: "info" };
+  const image = { NODE_ENV: "production", HEALTH_PORT: String(healthPort), LOG_LEVEL: "info" };
   const child = spawn(process.execPath, ["dist/worker/main.js"], {
     ...asNobody,
     cwd: imageFolder,

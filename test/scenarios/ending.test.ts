@@ -36,7 +36,7 @@ test("SIGTERM while the parts are still starting leaves nothing", async () => {
 test("parts that hang do not outlive Ctrl-C", async () => {
   start();
   await command.says(/pgdms is ready at http/);
-  const hung = command.processes().filter(({ command: text }) => /dist\/worker\/main\.js|local\/broker\/main\.ts/.test(text));
+  const hung = command.processes().filter(({ command: text }) => /dist\/worker\/main\.js|dist\/local\/broker\.js/.test(text));
   expect(hung.length).toBe(2);
   for (const { pid } of hung) process.kill(pid, "SIGSTOP");
   command.kill("SIGINT");

@@ -1,8 +1,14 @@
 import { type TestProject } from "vitest/node";
+import { dirname } from "node:path";
+import { ensureBuilt } from "../../local/environment/built.ts";
 import { startPostgres } from "../../local/postgres.ts";
 
-/** One set of servers for the whole run: the pair that most tests need. Tests of other versions start theirs. */
+/**
+ * What the tests start is built, and there is one set of servers for the whole run: the pair that most tests need. Tests of
+ * other versions start theirs.
+ */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  await ensureBuilt(dirname(dirname(import.meta.dirname)), new AbortController().signal);
   const [source, target] = await Promise.all([
     startPostgres({ version: "13", settings: { max_replication_slots: "50", max_wal_senders: "50", max_connections: "200" } }),
     startPostgres({ version: "17", settings: { max_replication_slots: "50", max_wal_senders: "50", max_connections: "200" } }),
