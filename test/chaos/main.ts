@@ -38,6 +38,8 @@ const servers: PostgresServer[] = await Promise.all(
 const [old, young, target] = servers as [PostgresServer, PostgresServer, PostgresServer];
 const results: RoundResult[] = [];
 const failures: string[] = [];
+for (const end of ["SIGINT", "SIGTERM", "uncaughtException", "unhandledRejection"] as const)
+  process.once(end, (why: unknown) => endEarly(`ended by ${end}: ${why instanceof Error ? (why.stack ?? why.message) : String(why)}`));
 try {
   for (let round = 1; round === 1 || Date.now() - startedMs < minutes * 60_000; round++) {
     const roundSeed = seed + round - 1;
@@ -73,6 +75,14 @@ try {
 }
 summary();
 process.exit(failures.length > 0 ? 1 : 0);
+
+/** Whatever ends it, what was seen until then is told. The servers and the environment end with this process. */
+function endEarly(why: string): never {
+  say(why);
+  failures.push(why);
+  summary();
+  process.exit(1);
+}
 
 function clock(): string {
   const seconds = Math.round((Date.now() - startedMs) / 1000);

@@ -15,6 +15,8 @@ import { persistently, Watcher } from "./watcher.ts";
 import { withClient, Workload, type WorkloadSize } from "./workload.ts";
 
 const TASK = "chaos";
+/** Made when the migration is ready to complete; most of them change four rows. */
+const LAST_TRANSACTIONS = 100;
 /** Tables that every workload has. */
 const TABLES = ["accounts", "tellers", "branches", "orders", "bulk", "moves"];
 
@@ -29,6 +31,8 @@ export interface RoundOptions {
   readonly everyMs: number;
   /** No fault lasts longer than this. */
   readonly longestMs: number;
+  /** How long the broker's locks last instead of a minute. */
+  readonly lockSeconds?: number;
   /** What has not happened by then will not happen. */
   readonly limitMs: number;
   /** Where the environment keeps its data and its logs. */
@@ -70,7 +74,14 @@ export async function runRound(options: RoundOptions): Promise<RoundResult> {
     const settings = await chooseSettings(random, ends, workload);
     const what = `${source.version} to ${target.version}, ${JSON.stringify(settings)}`;
     say(what);
-    environment = await startEnvironment({ port: 0, dataDir, workers: 2, replaceWorkers: false, workerSettings: { LOG_LEVEL: "debug" } });
+    environment = await startEnvironment({
+      port: 0,
+      dataDir,
+      workers: 2,
+      replaceWorkers: false,
+      lockSeconds: options.lockSeconds,
+      workerSettings: { LOG_LEVEL: "debug" },
+    });
     const stage = { environment, ...ends, tables: TABLES, random, longestMs: options.longestMs };
     const migrated = await migrate(stage, { ...options, settings, workload });
     await environment.stop();
@@ -145,6 +156,8 @@ async function migrate(
     source.proxy.heal();
     await watcher.until(isIn("READY_TO_COMPLETE"), "READY_TO_COMPLETE", limitMs);
     say("ready to complete");
+    // A load that was interrupted to the end has all of the writers' rows already: the sync must have something to do.
+    await workload.more(LAST_TRANSACTIONS);
     await storm.spare(DISK);
     const cutoversRefused = await cutOver(client, watcher, { databaseName: source.database, limitMs, say });
     const done = await watcher.until(({ properties }) => properties.state === "Succeeded", "the task's end", limitMs);
@@ -152,7 +165,9 @@ async function migrate(
     await watcher.stop();
     requireNone("went back", watcher.setbacks);
     requireNone("errors of a task that succeeded", done.properties.errors.map(String));
-    return { faults: storm.tally, changes: watcher.database?.appliedChanges ?? 0, transactions, cutoversRefused, looks: watcher.looks };
+    const changes = watcher.database?.appliedChanges ?? 0;
+    if (changes < LAST_TRANSACTIONS) throw new Error(`${changes} changes were told, of ${LAST_TRANSACTIONS} transactions at the end alone`);
+    return { faults: storm.tally, changes, transactions, cutoversRefused, looks: watcher.looks };
   } finally {
     await storm?.calm();
     await watcher.stop();

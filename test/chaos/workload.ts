@@ -100,6 +100,20 @@ export class Workload {
     return { transactions: this.#transactions, failed: this.#failed };
   }
 
+  /** So many transactions of the bank, after the others have stopped; whatever becomes of the server, they are made. */
+  async more(transactions: number): Promise<void> {
+    const random = new Random(this.#seed - 1);
+    for (let left = transactions; left > 0;) {
+      try {
+        await withClient(this.#url, async (client) => {
+          for (; left > 0; left--) await client.query(`BEGIN; ${this.#transaction(random)}; COMMIT`);
+        });
+      } catch {
+        await sleep(RECONNECT_MS);
+      }
+    }
+  }
+
   /** Works on one connection after the other. */
   async #forEver(work: (client: pg.Client) => Promise<void>): Promise<void> {
     const { signal } = this.#stopping;
