@@ -29,17 +29,19 @@ export const SelectedDatabase = z.object({
 });
 export type SelectedDatabase = z.infer<typeof SelectedDatabase>;
 
+const MigrationTaskWork = z.object({
+  taskType: z.enum([TASK_TYPES.migrate, TASK_TYPES.migrateV2]),
+  source: ConnectionReference,
+  target: ConnectionReference,
+  selectedDatabases: z.array(SelectedDatabase).min(1),
+});
+
 /** What a task has to do; connections carry secret references, never passwords. */
 export const TaskWork = z.discriminatedUnion("taskType", [
   z.object({ taskType: z.literal(TASK_TYPES.connectToSource), source: ConnectionReference }),
   z.object({ taskType: z.literal(TASK_TYPES.connectToTarget), source: ConnectionReference, target: ConnectionReference }),
   z.object({ taskType: z.literal(TASK_TYPES.getUserTables), source: ConnectionReference, selectedDatabases: z.array(z.string()).min(1) }),
-  z.object({
-    taskType: z.enum([TASK_TYPES.migrate, TASK_TYPES.migrateV2]),
-    source: ConnectionReference,
-    target: ConnectionReference,
-    selectedDatabases: z.array(SelectedDatabase).min(1),
-  }),
+  MigrationTaskWork,
 ]);
 export type TaskWork = z.infer<typeof TaskWork>;
 
@@ -87,8 +89,23 @@ export type ReloadCommand = z.infer<typeof ReloadCommand>;
 const CancelCommand = z.object({ version: z.literal(1), type: z.literal("cancel"), taskId: z.uuid(), traceparent });
 type CancelCommand = z.infer<typeof CancelCommand>;
 
+/** Asks for the cleaning up of sources that could not be reached when their task ended. */
+export const CleanUpCommand = z.object({
+  version: z.literal(1),
+  type: z.literal("cleanUp"),
+  taskId: z.uuid(),
+  /** Counts how often it was asked. */
+  attempt: z.number().int().positive(),
+  /** What is reported of the clean-up is newer than all that workers up to this epoch reported of the task. */
+  afterEpoch: z.number().int().nonnegative(),
+  work: MigrationTaskWork,
+  databases: z.array(z.object({ name: z.string(), end: z.enum(["COMPLETE", "CANCELLED", "FAILED"]) })).min(1),
+  traceparent,
+});
+export type CleanUpCommand = z.infer<typeof CleanUpCommand>;
+
 /** All commands. Messages may gain optional fields; they never change the meaning of one. */
-export const Command = z.discriminatedUnion("type", [RunCommand, CutoverCommand, ReloadCommand, CancelCommand]);
+export const Command = z.discriminatedUnion("type", [RunCommand, CutoverCommand, ReloadCommand, CancelCommand, CleanUpCommand]);
 export type Command = z.infer<typeof Command>;
 
 /** Name of the queue that carries the commands of one service. Service Bus names know no case. */
@@ -105,5 +122,7 @@ export function messageIdOf(command: Command): string {
       return `reload-${command.commandId}`;
     case "cancel":
       return `cancel-${command.taskId}`;
+    case "cleanUp":
+      return `cleanUp-${command.taskId}-${command.attempt}`;
   }
 }

@@ -461,7 +461,7 @@ const definitions = {
   SourceLeftovers: warning(
     "PG1212",
     "The source could not be cleaned up.",
-    "Run the statements in the message on the source; its slot keeps WAL from being recycled.",
+    "It is tried again for a week. Or run the statements in the message on the source; its slot keeps WAL from being recycled.",
   ),
   TableError: error("PG1213", "operator", "A table was suspended by an error.", "Mend what the message names, then reload the table."),
   SequencesNotSet: error("PG1214", "operator", "A sequence could not be set on the target.", "Run the statement in the message."),

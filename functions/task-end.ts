@@ -1,5 +1,6 @@
 import { reported } from "../contracts/errors.ts";
 import { CUTOVER_COMMAND } from "../contracts/wire.ts";
+import { seeToLeftovers } from "./clean-up.ts";
 import { type ControlPlane } from "./control-plane.ts";
 import { dispatchService } from "./dispatch.ts";
 import { announceCutovers } from "./events/announce.ts";
@@ -12,15 +13,22 @@ import { type TaskRow } from "./store/tasks.ts";
 import { updateTask } from "./task-updates.ts";
 
 /**
- * What is due once a task is over: its passwords go, its open commands get their outcome, and the next task gets its
- * seat. May be run again: the watchdog does, for what was left undone.
+ * What is due once a task is over: its passwords go (once nothing is left on its source), its open commands get their
+ * outcome, and the next task gets its seat. May be run again: the watchdog does, for what was left undone.
  */
-export async function settleTask(plane: ControlPlane, { key, value }: Row<TaskRow>, log: Log): Promise<void> {
+export async function settleTask(plane: ControlPlane, row: Row<TaskRow>, log: Log): Promise<void> {
+  const { key, value } = row;
   await closeCommands(plane, value);
   await announceCutovers(plane, value, log);
-  await deleteSecrets(plane, value.secretNames);
-  await updateTask(plane, key, value.taskId, (task) => (task.secretNames.length > 0 ? { ...task, secretNames: [] } : undefined));
+  if (!(await seeToLeftovers(plane, row, log))) {
+    await deleteSecrets(plane, value.secretNames);
+    await updateTask(plane, key, value.taskId, withoutDues);
+  }
   await dispatchService(plane, value.path, log);
+}
+
+function withoutDues({ cleanUp, ...task }: TaskRow): TaskRow | undefined {
+  return task.secretNames.length > 0 || cleanUp !== undefined ? { ...task, secretNames: [] } : undefined;
 }
 
 export async function deleteSecrets({ secrets }: ControlPlane, names: readonly string[]): Promise<void> {

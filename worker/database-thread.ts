@@ -6,6 +6,7 @@ import { migrateDatabase } from "./migration.ts";
 import { Orders } from "./orders.ts";
 import { ProgressBoard } from "./progress-board.ts";
 import { serverFor } from "./secrets.ts";
+import { tlsOf } from "./tls-settings.ts";
 
 // The thread of one database: wires its messages to a migration, and ends with it.
 
@@ -63,18 +64,4 @@ setTimeout(endAnyway, LEFT_OPEN_MS_MAX).unref();
 function endAnyway(): void {
   log.error({ event: "database.thread.open", resources: process.getActiveResourcesInfo() }, "something was left open; ending the thread");
   process.exit(); // of this thread alone
-}
-
-/** Clients that cannot send encryptConnection and trustServerCertificate say it in the settings. */
-function tlsOf(connection: DatabaseJob["source"], setting: Readonly<Record<string, string>>): DatabaseJob["source"] {
-  const said = (...names: string[]): boolean | undefined => {
-    const text = names.map((name) => setting[name]).find((value) => value !== undefined && value !== "asGiven");
-    return text === undefined ? undefined : text === "true";
-  };
-  return {
-    ...connection,
-    encryptConnection: said("encryptSource", "encryptTarget", "encryptConnection") ?? connection.encryptConnection,
-    trustServerCertificate:
-      said("trustSourceCertificate", "trustTargetCertificate", "trustServerCertificate") ?? connection.trustServerCertificate,
-  };
 }

@@ -1,7 +1,8 @@
 import { type ServiceBusReceivedMessage, type ServiceBusSender, type ServiceBusSessionReceiver } from "@azure/service-bus";
-import { Command, type CutoverCommand, type ReloadCommand, type RunCommand } from "../contracts/commands.ts";
+import { type CleanUpCommand, Command, type CutoverCommand, type ReloadCommand, type RunCommand } from "../contracts/commands.ts";
 import { errors, MigrationError, reported, type ReportedError, reportedFrom } from "../contracts/errors.ts";
 import { type ReportItem } from "../contracts/reports.ts";
+import { cleanUpLater } from "./cutover/late-clean-up.ts";
 import { type Lease } from "./lease.ts";
 import { type Logger } from "./log.ts";
 import { HandedOn, isMigration, MigrationRun, type MigrationWork } from "./migration-run.ts";
@@ -46,6 +47,7 @@ export class TaskRun {
   readonly #waiting: ServiceBusReceivedMessage[] = [];
   readonly #untilEnd: ServiceBusReceivedMessage[] = [];
   #isEnding = false;
+  #isCleaning = false;
   #settling: Promise<void> = Promise.resolve();
 
   constructor(options: TaskRunOptions) {
@@ -85,7 +87,7 @@ export class TaskRun {
 
   /** Commands without a start command are about a task that is over, or that was never sent: nothing of it runs. */
   async #withoutStart(): Promise<void> {
-    if (this.#runMessage) return;
+    if (this.#runMessage || this.#isCleaning) return;
     for (const message of this.#waiting.splice(0)) {
       const command = Command.safeParse(message.body).data;
       if (command?.type === "cancel") this.#reporter.report({ kind: "task", event: "cancelled", errors: [] });
@@ -105,6 +107,7 @@ export class TaskRun {
     }
     const command = parsed.data;
     if (command.type === "run") await this.#onRun(command, message);
+    else if (command.type === "cleanUp") void this.#cleanUp(command, message);
     else if (!this.#runMessage) this.#waiting.push(message);
     else await this.#onLaterCommand(command, message);
   }
@@ -172,7 +175,27 @@ export class TaskRun {
     // "stopped": stop() hands the task back
   }
 
-  async #onLaterCommand(command: Exclude<Command, RunCommand>, message: ServiceBusReceivedMessage): Promise<void> {
+  /** The task is over for some time. A worker that dies on the way leaves the command for the next one. */
+  async #cleanUp(command: CleanUpCommand, message: ServiceBusReceivedMessage): Promise<void> {
+    this.#isCleaning = true;
+    const { lease, secrets, log, sender, workerId } = this.#options;
+    const { taskId, signal } = lease;
+    const reporter = new Reporter({ taskId, workerId, epoch: command.afterEpoch + lease.epoch, sender, log, signal });
+    let isDone = false;
+    try {
+      reporter.report(...(await cleanUpLater(command, secrets, log)));
+      await reporter.flush();
+      await this.#settle(message);
+      await lease.forget();
+      isDone = true;
+    } catch (thrown) {
+      log.warn({ event: "cleanup.retry", err: thrown }, "the outcome of a clean-up could not be told; it is done again");
+    }
+    await lease.release({ isOrderly: !isDone });
+    this.#resolveDone();
+  }
+
+  async #onLaterCommand(command: Exclude<Command, RunCommand | CleanUpCommand>, message: ServiceBusReceivedMessage): Promise<void> {
     this.#options.log.info({ event: "command.received", type: command.type }, "command received");
     if (command.type === "cancel") {
       // Settled at the task's end: a worker that stops or dies before leaves the wish for the next one.

@@ -38,6 +38,8 @@ export const TaskRow = z.object({
   dispatch: Dispatch,
   cancelDispatch: Dispatch,
   errors: z.array(ReportedError),
+  /** Set after the task's end while something is left on a source: how often a clean-up was asked for, and when last. */
+  cleanUp: z.object({ attempt: z.number(), askedOn: z.string() }).optional(),
   /** The newest report seen; every output row is as old or older. */
   stamp: Stamp.nullable(),
   /** W3C trace context of the request that made the task. */
@@ -55,7 +57,9 @@ export const needsSeat = ({ taskType }: Pick<TaskRow, "taskType">): boolean =>
  */
 export const taskColumns = (task: TaskRow): { taskType: TaskType; over: boolean; owed: boolean; seating: boolean } => {
   const over = isTaskOver(task.state);
-  const undone = over ? task.secretNames.length > 0 : task.dispatch !== "sent" || task.cancelDispatch === "pending";
+  const undone = over
+    ? task.secretNames.length > 0 || task.cleanUp !== undefined
+    : task.dispatch !== "sent" || task.cancelDispatch === "pending";
   const owed = undone || task.state !== task.announced;
   const seating = !over && (task.dispatch === "waiting" || needsSeat(task));
   return { taskType: task.taskType, over, owed, seating };

@@ -15,6 +15,7 @@ import { pgdmsEntities } from "../../local/broker/entities.ts";
 import { connectionStringFor, startBroker, type Broker } from "../../local/broker/server.ts";
 import { freePort } from "../../local/free-port.ts";
 import { startTableStorage, type TableStorage } from "../../local/storage.ts";
+import { reported } from "../../contracts/errors.ts";
 import { type ReportItem } from "../../contracts/reports.ts";
 import { type Task } from "../../contracts/wire.ts";
 import { startAutomation } from "./fixtures/bus.ts";
@@ -212,6 +213,49 @@ describe("when Service Bus is out of reach", () => {
     expect((after.body as Task).properties.commands).toMatchObject([
       { state: "Failed", errors: [{ message: expect.stringContaining("ended as Failed") as string }] },
     ]);
+  });
+
+  test("a source that could not be cleaned up is tried again now and then, with its passwords, until it is clean or a week has passed", async () => {
+    await startTheBroker();
+    const made = await make("wd-left", migrateBody());
+    const { taskId } = made.properties;
+    const secrets = async (): Promise<string[]> => (await readdir(dir)).filter((name) => name.includes(taskId));
+    const left = (resolved: boolean): ReportItem => ({
+      kind: "finding",
+      databaseName: "listdb",
+      subject: "",
+      error: reported("SourceLeftovers", { detail: "no route to host" }),
+      since: time.toISOString(),
+      resolved,
+    });
+    const ended: ReportItem[] = [database({ state: "CANCELLED" }), left(false), { kind: "task", event: "cancelled", errors: [] }];
+    await takeReport(plane, reportMessage(taskId, 3, ended, 2), quiet);
+    await watch(plane, quiet);
+    expect(await secrets()).toHaveLength(2);
+    const worker = startWorker(connectionStringFor(port));
+    await worker.commands("wd-left", taskId, 1); // the run command
+    for (const attempt of [1, 2]) {
+      time = new Date(time.getTime() + 11 * 60_000);
+      await Promise.all([watch(plane, quiet), watch(plane, quiet)]);
+      await watch(plane, quiet);
+      expect(await worker.commands("wd-left", taskId, 1)).toMatchObject([
+        { type: "cleanUp", attempt, afterEpoch: attempt + 1, databases: [{ name: "listdb", end: "CANCELLED" }] },
+      ]);
+      expect(await secrets()).toHaveLength(2);
+      if (attempt === 1) await takeReport(plane, reportMessage(taskId, 1, [left(false)], 3), quiet);
+    }
+    await takeReport(plane, reportMessage(taskId, 1, [left(true)], 4), quiet);
+    expect(await secrets()).toEqual([]);
+    time = new Date(time.getTime() + 3_600_000);
+    await watch(plane, quiet);
+    await expect(worker.commands("wd-left", taskId, 1)).rejects.toThrow("only 0 commands of 1");
+    await worker.close();
+    const given = (await make("wd-lost", migrateBody())).properties.taskId;
+    await takeReport(plane, reportMessage(given, 3, ended), quiet);
+    expect((await readdir(dir)).filter((name) => name.includes(given))).toHaveLength(2);
+    time = new Date(time.getTime() + 8 * 86_400_000);
+    await watch(plane, quiet);
+    expect((await readdir(dir)).filter((name) => name.includes(given))).toEqual([]);
   });
 });
 

@@ -1,4 +1,8 @@
+import { randomUUID } from "node:crypto";
+import { ServiceBusClient } from "@azure/service-bus";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { type CleanUpCommand, commandsQueue, messageIdOf, SelectedDatabase, TASK_TYPES } from "../../contracts/commands.ts";
+import { objectName } from "../../worker/target/prepare.ts";
 import { createPair } from "../setup/databases.ts";
 import { contents, leftOnSource, leftOnTarget, World } from "./world.ts";
 
@@ -104,6 +108,40 @@ describe("another worker goes on", () => {
     await migration.ended("Canceled");
     expect(await leftOnSource(pair.source)).toEqual([]);
     expect(await leftOnTarget(pair.target)).toEqual([]);
+  });
+
+  test("a source that could not be reached at its task's end is cleaned up when the watchdog asks for it", async () => {
+    const { source, target } = pair;
+    const taskId = randomUUID();
+    const name = objectName(taskId, source.name);
+    await source.query("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", [name]);
+    await source.query(`CREATE PUBLICATION ${name} FOR TABLE accounts`);
+    const command: CleanUpCommand = {
+      version: 1,
+      type: "cleanUp",
+      taskId,
+      attempt: 1,
+      afterEpoch: 3,
+      work: {
+        taskType: TASK_TYPES.migrateV2,
+        source: source.reference,
+        target: target.reference,
+        selectedDatabases: [SelectedDatabase.parse({ name: source.name, targetDatabaseName: target.name })],
+      },
+      databases: [{ name: source.name, end: "CANCELLED" }],
+    };
+    const client = new ServiceBusClient(world.environment.serviceBusConnection);
+    const queue = commandsQueue("dms-local");
+    await client.createSender(queue).sendMessages({ body: command, sessionId: taskId, messageId: messageIdOf(command) });
+    await expect.poll(() => leftOnSource(source), { timeout: 30_000 }).toEqual([]);
+    const left = async (): Promise<number | "held"> => {
+      const session = await client.acceptSession(queue, taskId).catch(() => undefined);
+      const messages = await session?.peekMessages(1);
+      await session?.close();
+      return messages?.length ?? "held";
+    };
+    await expect.poll(left, { timeout: 30_000 }).toBe(0);
+    await client.close();
   });
 
   test("a worker that was paused and lost its task cannot write when it wakes up", async () => {

@@ -1,5 +1,5 @@
 import type pg from "pg";
-import { errors, MigrationError, reported, reportedFrom } from "../../contracts/errors.ts";
+import { errors, MigrationError, reported, type ReportedError, reportedFrom } from "../../contracts/errors.ts";
 import { type DatabaseEnd } from "../database-job.ts";
 import { passing } from "../fault-points.ts";
 import { type Migration } from "../migration.ts";
@@ -13,6 +13,7 @@ import { dropSlot } from "../source/slot.ts";
 import { dropBookkeeping, type MigrationRow, readMigration } from "../target/bookkeeping.ts";
 import { restoreOptions } from "../target/definitions.ts";
 import { objectName } from "../target/prepare.ts";
+import { type EndedMigration } from "./ended-migration.ts";
 import { withUnfencedSource } from "./source-fence.ts";
 
 /** A side that does not answer is tried again for so long; then the task says what is left. */
@@ -31,8 +32,7 @@ export async function cleanUp(migration: Migration, end: DatabaseEnd): Promise<v
   // The source first: a slot that nobody reads fills its disk.
   await cleanSource(migration, end).catch((thrown: unknown) => {
     log.error({ event: "cleanup.source.failed", err: thrown }, "the source could not be cleaned up");
-    const name = objectName(migration.job.taskId, migration.job.selected.name);
-    board.finding(reported("SourceLeftovers", { detail: sayError(thrown), remedy: leftoverStatements(name) }));
+    board.finding(leftOnSource(migration, thrown));
   });
   if (end === "COMPLETE") return;
   await restoreTarget(migration).catch((thrown: unknown) => {
@@ -43,10 +43,17 @@ export async function cleanUp(migration: Migration, end: DatabaseEnd): Promise<v
 
 const sayError = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown));
 
-const leftoverStatements = (name: string): string =>
-  `On the source: SELECT pg_drop_replication_slot(${quoteLiteral(name)}); DROP PUBLICATION IF EXISTS ${quoteName(name)}, ${quoteName(insertsPublication(name))};`;
+/** The finding of a source that could not be cleaned up, and why. */
+export function leftOnSource({ job }: EndedMigration, thrown: unknown): ReportedError {
+  const name = objectName(job.taskId, job.selected.name);
+  return reported("SourceLeftovers", { detail: sayError(thrown), remedy: `It is tried again for a week. ${leftoverStatements(name)}` });
+}
 
-async function cleanSource(migration: Migration, end: DatabaseEnd): Promise<void> {
+const leftoverStatements = (name: string): string =>
+  `Or on the source: SELECT pg_drop_replication_slot(${quoteLiteral(name)}); DROP PUBLICATION IF EXISTS ${quoteName(name)}, ${quoteName(insertsPublication(name))};`;
+
+/** Leaves nothing of the migration on the source. @throws what the source says after a minute of trying. */
+export async function cleanSource(migration: EndedMigration, end: DatabaseEnd): Promise<void> {
   const { job } = migration;
   // The slot does not wait for a target that does not answer.
   const reading = readOwnRow(migration);
@@ -94,11 +101,11 @@ interface OwnRow extends MigrationRow {
 }
 
 /** The bookkeeping, when the target still has it and it is ours. */
-async function readOwnRow({ target, ownership }: Migration): Promise<OwnRow | undefined> {
+async function readOwnRow({ target, job }: EndedMigration): Promise<OwnRow | undefined> {
   try {
     return await withConnection(target, { purpose: "clean-up" }, async (client) => {
       const row = await readMigration(client);
-      if (row?.taskId !== ownership.taskId) return undefined;
+      if (row?.taskId !== job.taskId) return undefined;
       const { rows } = await client.query<{ schema: string; name: string }>(
         "SELECT schema_name AS schema, table_name AS name FROM pgdms.table_sync WHERE had_no_identity AND NOT is_insert_only",
       );

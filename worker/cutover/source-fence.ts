@@ -5,9 +5,14 @@ import { withConnection } from "../postgres/connect.ts";
 import { withRetry } from "../postgres/retry.ts";
 import { fenceSource, unfenceSource, unfenceStatement } from "../source/fence.ts";
 import { changeMigration } from "../target/bookkeeping.ts";
+import { type EndedMigration } from "./ended-migration.ts";
 
 /** A session on the source that may write although the fence makes the database read-only by default. */
-export const withUnfencedSource = <T>({ source, job }: Migration, purpose: string, work: (client: pg.Client) => Promise<T>): Promise<T> =>
+export const withUnfencedSource = <T>(
+  { source, job }: Pick<EndedMigration, "source" | "job">,
+  purpose: string,
+  work: (client: pg.Client) => Promise<T>,
+): Promise<T> =>
   withConnection(source, { purpose: `${job.taskId.slice(0, 8)} ${purpose}`, session: { default_transaction_read_only: "off" } }, work);
 
 /** Fences the source; noted on the target first, so that whoever ends the migration otherwise takes the fence away. */
