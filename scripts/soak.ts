@@ -5,7 +5,7 @@
 import { randomInt } from "node:crypto";
 import { parseArgs } from "node:util";
 import { startPostgres } from "../local/postgres.ts";
-import { runHistories } from "../test/fidelity/histories.ts";
+import { runHistories, type SourceVersion } from "../test/fidelity/histories.ts";
 import { createDatabase } from "../test/setup/databases.ts";
 
 /** Histories on one random schema: enough to find what it hides, few enough to see many schemas. */
@@ -19,13 +19,16 @@ if (!(minutes > 0)) throw new Error(`--minutes must be a number above 0, not ${v
 const fixed = values.seed === undefined ? undefined : Number(values.seed);
 if (fixed !== undefined && !Number.isSafeInteger(fixed)) throw new Error(`--seed must be a whole number, not ${values.seed}`);
 
-const [source, target] = await Promise.all([
+const [old, recent] = await Promise.all([
   startPostgres({ version: "13", settings: SETTINGS }),
   startPostgres({ version: "17", settings: SETTINGS }),
 ]);
 
-async function createPair(): Promise<Awaited<ReturnType<Parameters<typeof runHistories>[0]["createPair"]>>> {
-  const pair = { source: await createDatabase("source", source.port), target: await createDatabase("target", target.port) };
+async function createPair(version: SourceVersion): Promise<Awaited<ReturnType<Parameters<typeof runHistories>[0]["createPair"]>>> {
+  const pair = {
+    source: await createDatabase("source", (version === "13" ? old : recent).port),
+    target: await createDatabase("target", recent.port),
+  };
   return { ...pair, drop: async () => void (await Promise.all([pair.source.drop(), pair.target.drop()])) };
 }
 
@@ -52,5 +55,5 @@ try {
   console.error(thrown);
   process.exitCode = 1;
 } finally {
-  await Promise.all([source.stop(), target.stop()]);
+  await Promise.all([old.stop(), recent.stop()]);
 }

@@ -63,7 +63,7 @@ export class Workload {
     this.#url = url;
     this.#size = size;
     this.#seed = seed;
-    const [shapes] = fc.sample(fc.array(tableShape, { minLength: 4, maxLength: 6 }), { seed, numRuns: 1 });
+    const [shapes] = fc.sample(fc.array(tableShape(false), { minLength: 4, maxLength: 6 }), { seed, numRuns: 1 });
     this.#shapes = shapes ?? [];
   }
 

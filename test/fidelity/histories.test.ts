@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { createPair } from "../setup/databases.ts";
+import { createPairFrom } from "../setup/databases.ts";
 import { runHistories } from "./histories.ts";
 
 /** Schemas for each plugin, and histories on each of them: 500 in all. */
@@ -13,7 +13,7 @@ describe.each(["pgoutput", "test_decoding"] as const)("random histories on rando
   test.each(Array.from({ length: SCHEMAS }, (_, n) => SEED + n))(
     "nothing is lost and nothing is changed, seed %i",
     async (seed) => {
-      await expect(runHistories({ seed, plugin, histories: HISTORIES, createPair })).resolves.toBeUndefined();
+      await expect(runHistories({ seed, plugin, histories: HISTORIES, createPair: createPairFrom })).resolves.toBeUndefined();
     },
     300_000,
   );

@@ -11,19 +11,23 @@ export interface HistoryRun {
   readonly plugin: Plugin;
   /** Random transaction lists on one random schema. */
   readonly histories: number;
-  readonly createPair: () => Promise<Pair & { drop(): Promise<void> }>;
+  readonly createPair: (source: SourceVersion) => Promise<Pair & { drop(): Promise<void> }>;
 }
+
+/** Odd seeds run from a source of before NULLS NOT DISTINCT, even ones from one that knows it. */
+export type SourceVersion = "13" | "17";
 
 /**
  * Runs random histories against a live sync on a random schema; after each one, every table must hold the same rows on
  * both sides. The failure names the seed, the schema and the smallest history that fast-check finds.
  */
 export async function runHistories({ seed, plugin, histories, createPair }: HistoryRun): Promise<void> {
-  const [shapes] = fc.sample(fc.array(tableShape, { minLength: 4, maxLength: 6 }), { seed, numRuns: 1 }) as [TableShape[]];
+  const source: SourceVersion = seed % 2 === 0 ? "17" : "13";
+  const [shapes] = fc.sample(fc.array(tableShape(source === "17"), { minLength: 4, maxLength: 6 }), { seed, numRuns: 1 }) as [TableShape[]];
   const names = shapes.flatMap((shape, n) => tableNames(shape, n));
   let world: World | undefined;
   const property = fc.asyncProperty(history, async (steps) => {
-    world ??= await World.open(shapes, plugin, await createPair());
+    world ??= await World.open(shapes, plugin, await createPair(source));
     try {
       await world.play(steps);
       const found = await world.differences(names);
@@ -43,7 +47,7 @@ export async function runHistories({ seed, plugin, histories, createPair }: Hist
       markInterruptAsFailure: true,
     });
   } catch (thrown) {
-    throw new Error(`seed ${seed}, ${plugin}, schema:\n${shapes.map(createSql).join(";\n")}\n`, { cause: thrown });
+    throw new Error(`seed ${seed}, ${plugin}, from ${source}, schema:\n${shapes.map(createSql).join(";\n")}\n`, { cause: thrown });
   } finally {
     await world?.close();
   }

@@ -73,10 +73,19 @@ export async function createDatabase(side: Side, port: number, encoding?: string
   };
 }
 
+interface DatabasePair {
+  readonly source: TestDatabase;
+  readonly target: TestDatabase;
+  drop(): Promise<void>;
+}
+
 /** A pair of empty databases: 13 as source, 17 as target. */
-export async function createPair(): Promise<{ source: TestDatabase; target: TestDatabase; drop(): Promise<void> }> {
+export const createPair = (): Promise<DatabasePair> => createPairFrom("13");
+
+/** A pair of empty databases: a source of the version, 17 as target. */
+export async function createPairFrom(version: "13" | "17"): Promise<DatabasePair> {
   const [source, target] = await Promise.all([
-    createDatabase("source", inject("postgres13Port")),
+    createDatabase("source", inject(`postgres${version}Port`)),
     createDatabase("target", inject("postgres17Port")),
   ]);
   return {
