@@ -395,6 +395,85 @@ describe.each(["pgoutput", "test_decoding"] as const)("what others lost or chang
     await expectSame("a", "b");
   });
 
+  test("what the target has not committed is never confirmed, however many keepalives come (pgcopydb 1050, 1049)", async () => {
+    await both("CREATE TABLE t (id int PRIMARY KEY)");
+    const { sync } = await start();
+    await engine?.drain();
+    const durable = sync.position;
+    const holder = await pair.target.connect();
+    await holder.query("BEGIN; LOCK TABLE t");
+    await pair.source.query("INSERT INTO t VALUES (1)");
+    await expect.poll(() => sync.pendingChanges, { timeout: 30_000 }).toBe(1);
+    // What is written now is sent as keepalives that are past the commit; two answers later the walsender dies.
+    const slot = "pg_replication_slots s JOIN pg_stat_replication r ON r.pid = s.active_pid WHERE s.database = current_database()";
+    await pair.source.query("SELECT pg_logical_emit_message(false, 'other', 'x') FROM generate_series(1, 200)");
+    const { rows: written } = await pair.source.query("SELECT pg_current_wal_insert_lsn()::text AS lsn");
+    for (let answers = 0; answers < 2; answers++) {
+      const { rows } = await pair.source.query(`SELECT r.reply_time::text AS time FROM ${slot}`);
+      const answered = `SELECT FROM ${slot} AND r.sent_lsn >= $1 AND r.reply_time > $2`;
+      const soon = { timeout: 30_000, interval: 50 };
+      await expect.poll(async () => (await pair.source.query(answered, [written[0]?.["lsn"], rows[0]?.["time"]])).rowCount, soon).toBe(1);
+    }
+    const { rows } = await pair.source.query(`SELECT confirmed_flush_lsn::text AS lsn FROM ${slot} AND pg_terminate_backend(active_pid)`);
+    expect(parseLsn(String(rows[0]?.["lsn"]))).toBeLessThanOrEqual(durable);
+    await holder.end();
+    await expectSame("t");
+  });
+
+  test("messages of other tools in the stream are no changes, and do not stop it", async () => {
+    await both("CREATE TABLE t (id int PRIMARY KEY)");
+    await start();
+    await pair.source.query(
+      "BEGIN; SELECT pg_logical_emit_message(true, 'debezium', E'table public.t: INSERT: id[integer]:7'); INSERT INTO t VALUES (1); SELECT pg_logical_emit_message(false, '', repeat('x', 100000)); COMMIT",
+    );
+    await pair.source.query("SELECT pg_logical_emit_message(true, 'BEGIN 1', decode('00ff', 'hex'))");
+    await expectSame("t");
+  });
+
+  test("thousands of tiny transactions, and thousands of savepoints in one, arrive as they were written", async () => {
+    await both("CREATE TABLE t (id int PRIMARY KEY, n int)");
+    await start();
+    await pair.source.query("DO $$ BEGIN FOR g IN 1..3000 LOOP INSERT INTO t VALUES (g, 0); COMMIT; END LOOP; END $$");
+    // A block with an exception handler is a subtransaction; every third is rolled back.
+    await pair.source.query(`DO $$ BEGIN FOR g IN 1..2000 LOOP
+        BEGIN UPDATE t SET n = g WHERE id = g; IF g % 3 = 0 THEN RAISE 'back'; END IF; EXCEPTION WHEN raise_exception THEN NULL; END;
+      END LOOP; END $$`);
+    await expectSame("t");
+  });
+
+  test("thousands of rows are found by a key of several columns at once (pgstream 1024)", async () => {
+    await both("CREATE TABLE t (a int, b text, c numeric, n int, PRIMARY KEY (a, b, c))");
+    await start({ limits: { maxChanges: 20_000, maxBytes: 64 * 1024 * 1024 } });
+    await pair.source.query("INSERT INTO t SELECT g, 'b' || g % 7, g / 2.0, 0 FROM generate_series(1, 9500) g");
+    await pair.source.query("UPDATE t SET n = a");
+    await pair.source.query("DELETE FROM t WHERE a % 50 > 0");
+    await expectSame("t");
+  });
+
+  test("large values, key updates, TRUNCATE of partitions and enums just work (limits of the classic DMS)", async () => {
+    await both(`CREATE TYPE mood AS ENUM ('sad', 'glad'); CREATE TABLE t (id int PRIMARY KEY, large text, bytes bytea, m mood);
+      CREATE TABLE p (id int PRIMARY KEY, m mood) PARTITION BY RANGE (id); CREATE TABLE p_1 PARTITION OF p FOR VALUES FROM (0) TO (10);
+      CREATE TABLE p_2 PARTITION OF p FOR VALUES FROM (10) TO (20)`);
+    const large = "repeat(md5('x'), 4000), decode(repeat('00ff5c', 40000), 'hex')"; // far over 32 KB each
+    await pair.source.query(`INSERT INTO t SELECT 1, ${large}, 'sad'; INSERT INTO p SELECT g, 'sad' FROM generate_series(0, 19) g`);
+    await start();
+    await pair.source.query(`INSERT INTO t SELECT g, ${large}, 'glad' FROM generate_series(2, 5) g; UPDATE t SET id = id + 100, m = 'sad'`);
+    await pair.source.query("TRUNCATE p_1; INSERT INTO p VALUES (3, 'glad'); UPDATE p SET id = 4 WHERE id = 15");
+    await expectSame("t", "p_1", "p_2");
+    await pair.source.query("TRUNCATE p, t; INSERT INTO p VALUES (1, 'glad')");
+    await expectSame("t", "p_1", "p_2");
+  });
+
+  test("arrays with NULLs, of several dimensions and with bounds of their own stay what they are (etl 929)", async () => {
+    await both("CREATE TABLE t (id serial PRIMARY KEY, a int[], b text[], c timestamptz[])");
+    await start();
+    await pair.source.query(
+      "INSERT INTO t (a, b, c) VALUES ('[0:1]={7,8}', '{{NULL},{NULL}}', '{infinity,NULL}'), ('[-2:-1][3:4]={{1,2},{NULL,4}}', '{}', '[5:5]={-infinity}'), ('{}', '[3:3]={\"\"}', NULL)",
+    );
+    await pair.source.query("UPDATE t SET a[9] = 1 WHERE id = 1; UPDATE t SET b = array_append(b, NULL) WHERE id = 3");
+    await expectSame("t");
+  });
+
   test("changes of a table that is not in the list are left alone, TRUNCATE included", async () => {
     await both("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE other (id int PRIMARY KEY)");
     await pair.target.query("INSERT INTO other VALUES (7)");
