@@ -9,9 +9,11 @@ import { loadEverything } from "./full-load/load-phase.ts";
 import { ReloadRunner } from "./incremental-sync/reload-runner.ts";
 import { startSync } from "./incremental-sync/sync-phase.ts";
 import { type Logger } from "./log.ts";
+import { LoginPatience } from "./login-patience.ts";
 import { type Orders, StopAsked } from "./orders.ts";
 import { inPhase } from "./phase.ts";
 import { withConnection } from "./postgres/connect.ts";
+import { isTransient } from "./postgres/failures.ts";
 import { withRetry } from "./postgres/retry.ts";
 import { type ProgressBoard } from "./progress-board.ts";
 import { type Server } from "./postgres/server.ts";
@@ -59,18 +61,22 @@ export async function migrateDatabase(migration: Migration): Promise<void> {
 }
 
 /** What mends itself, and escaped the phase that it hit, is met as by a worker that takes over: each phase finds what is done. */
-const runUntilDone = (migration: Migration): Promise<void> =>
-  withRetry(() => runPhases(migration), {
+function runUntilDone(migration: Migration): Promise<void> {
+  const logins = new LoginPatience(migration.board);
+  return withRetry(() => runPhases(migration, logins), {
     signal: migration.signal,
+    isRetryable: (thrown) => isTransient(thrown) || logins.bears(thrown),
     onRetry: (thrown, attempt) => {
       migration.log.warn({ event: "phases.retry", attempt, err: thrown }, "interrupted; going on as after a take-over");
       migration.tell({ kind: "retried", what: "phases" });
     },
   });
+}
 
-async function runPhases(migration: Migration): Promise<void> {
+async function runPhases(migration: Migration, logins: LoginPatience): Promise<void> {
   const { signal } = migration;
   const checked = await inPhase(migration, { name: "validate" }, () => validate(migration, signal));
+  logins.over();
   const prepared = await inPhase(migration, { name: "prepare" }, () => prepare(migration, checked, signal));
   if (prepared.row.phase === "completing") return; // proven by the worker before; only the cleaning up is left
   await inPhase(migration, { name: "full load" }, () => loadEverything(migration, prepared, signal));
