@@ -21,6 +21,8 @@ export interface Deferral {
   readonly deferIndexes: boolean;
   /** Tables of so few rows that keeping their indexes up costs less than three transactions to build them again. */
   readonly small?: readonly TableName[];
+  /** So many locks one transaction takes at most (one tree of partitioned indexes may need more). */
+  readonly locksPerTransaction?: number;
   readonly signal: AbortSignal;
   /** Told after each transaction: how many definitions were taken away, of how many. */
   readonly onProgress?: (done: number, total: number) => void;
@@ -34,7 +36,6 @@ export interface DeferralOutcome {
   readonly kept: readonly KeptDefinition[];
 }
 
-/** So many locks one transaction takes at most (one tree of partitioned indexes may need more). */
 const LOCKS_PER_TRANSACTION_MAX = 500;
 
 /**
@@ -51,6 +52,7 @@ export async function deferDefinitions({
   tables,
   deferIndexes,
   small = [],
+  locksPerTransaction = LOCKS_PER_TRANSACTION_MAX,
   signal,
   onProgress,
 }: Deferral): Promise<DeferralOutcome> {
@@ -61,7 +63,7 @@ export async function deferDefinitions({
     const fresh = groups.filter(({ definitions }) => !definitions.some((definition) => known.has(definitionKey(definition))));
     const deferred = countOf(fresh);
     let done = 0;
-    for (const batch of batches(fresh)) {
+    for (const batch of batches(fresh, locksPerTransaction)) {
       signal.throwIfAborted();
       await takeAway(client, ownership, batch);
       await passing("definitions-half-deferred");
@@ -112,11 +114,11 @@ async function lockCapacity(client: pg.ClientBase): Promise<number> {
 }
 
 /** Pure: groups in their order, packed so that a batch stays within the locks of a transaction. */
-function batches(groups: readonly DeferralGroup[]): DeferralGroup[][] {
+function batches(groups: readonly DeferralGroup[], locksMax: number): DeferralGroup[][] {
   const packed: DeferralGroup[][] = [];
   let locks = Infinity;
   for (const group of groups) {
-    if (locks + group.locks > LOCKS_PER_TRANSACTION_MAX) {
+    if (locks + group.locks > locksMax) {
       packed.push([]);
       locks = 0;
     }
