@@ -515,6 +515,16 @@ const definitions = {
     "A partition was added on the source during the migration; its rows are not followed.",
     "Reload it (Migrate.Sync.Reload.Table with its name): it joins the migration; then cut over again.",
   ),
+  DefinitionsDiffer: warning(
+    "PG1234",
+    "The definitions of source and target are not the same.",
+    "Read the differences in the cutover report; make on the target what is missing there, by the definition that the report shows.",
+  ),
+  DefinitionsNotCompared: warning(
+    "PG1235",
+    "The definitions of source and target could not be compared.",
+    "Compare what pg_dump --schema-only says of both; the rows were compared all the same.",
+  ),
   Unexpected: error(
     "PG1299",
     "operator",

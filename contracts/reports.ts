@@ -109,6 +109,20 @@ export const Finding = z.object({
 });
 export type Finding = z.infer<typeof Finding>;
 
+/** One object whose definition is not the same on both sides; null where the object is not there. Long definitions are cut. */
+const DefinitionDifference = z.object({ kind: z.string(), name: z.string(), source: z.string().nullable(), target: z.string().nullable() });
+export type DefinitionDifference = z.infer<typeof DefinitionDifference>;
+
+/** How the definitions of both sides compare. The counts are exact; the list of differences may have had no room for all. */
+const DefinitionsReport = z.object({
+  compared: count,
+  missing: count,
+  different: count,
+  onlyOnTarget: count,
+  differences: z.array(DefinitionDifference),
+});
+export type DefinitionsReport = z.infer<typeof DefinitionsReport>;
+
 export const CutoverReport = z.object({
   kind: z.literal("cutoverReport"),
   databaseName: z.string(),
@@ -122,6 +136,7 @@ export const CutoverReport = z.object({
   tablesDifferent: count,
   sequencesSet: count,
   definitionsRestored: count,
+  definitions: DefinitionsReport.optional(),
 });
 export type CutoverReport = z.infer<typeof CutoverReport>;
 

@@ -534,6 +534,21 @@ export const texts = {
       targetChecksum: "Target checksum",
       verdict: "Verdict",
     },
+    definitions: {
+      title: "Definitions",
+      verdict: (compared: number, missing: number, different: number, onlyOnTarget: number) =>
+        missing + different + onlyOnTarget === 0
+          ? `${plural(compared, "definition is", "definitions are")} the same on both sides.`
+          : `Of ${plural(compared, "definition", "definitions")}, ${missing.toLocaleString("en-US")} missing on the target, ${different.toLocaleString("en-US")} different, ${onlyOnTarget.toLocaleString("en-US")} on the target only.`,
+      someShown: (shown: number) => `The first ${shown.toLocaleString("en-US")} are shown.`,
+      object: "Object",
+      what: "Difference",
+      source: "On the source",
+      target: "On the target",
+      missing: "Missing",
+      different: "Different",
+      onlyOnTarget: "Target only",
+    },
     equal: "Equal",
     different: "Different",
     notCompared: "Not compared",

@@ -5,6 +5,7 @@ import { Findings } from "../shell/findings.tsx";
 import { PlainTable } from "../shell/plain-table.tsx";
 import { Section } from "../shell/section.tsx";
 import { texts } from "../texts.ts";
+import { ComparedDefinitions } from "./compared-definitions.tsx";
 import { ComparedTables } from "./compared-tables.tsx";
 import { ReportSummary, Verdict } from "./report-summary.tsx";
 
@@ -37,6 +38,11 @@ export function Report({ report, database }: { readonly report: CutoverReport; r
       <Section title={words.tables}>
         <ComparedTables tables={database.tables} />
       </Section>
+      {report.definitions ? (
+        <Section title={words.definitions.title}>
+          <ComparedDefinitions definitions={report.definitions} />
+        </Section>
+      ) : null}
       {database.findings.length > 0 ? (
         <Section title={texts.findings.title}>
           <Findings findings={database.findings} />

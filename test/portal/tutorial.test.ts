@@ -121,6 +121,7 @@ test("the whole tutorial is done on the page, from the service to the report", {
   await cutOver(page);
   const report = await downloadReport(page);
   await page.getByText("Source and target are equal.").waitFor();
+  await page.getByText(/^\d+ definitions are the same on both sides\.$/).waitFor();
   expect(report).toMatchObject({ databaseName: database, cutover: { tablesDifferent: 0 } });
   expect((report as { tables: { name: string; comparison: unknown }[] }).tables).toContainEqual(
     expect.objectContaining({

@@ -65,6 +65,8 @@ describe.each([
     await Promise.all(
       cases.map(async ({ name, source, target, dump }) => {
         expect.soft(dumpedObjects(await dumpDefinitions(target)), name).toEqual(dumpedObjects(dump));
+        const { cutover } = (await migration.database(source.name)) ?? {};
+        expect.soft(cutover, name).toMatchObject({ definitions: { missing: 0, different: 0, onlyOnTarget: 0, differences: [] } });
         expect.soft(await allRows(target), name).toEqual(await allRows(source));
         expect.soft([...(await leftOnSource(source)), ...(await leftOnTarget(target))], name).toEqual([]);
         await Promise.all([source.drop(), target.drop()]);

@@ -1,4 +1,4 @@
-import { type CutoverReport } from "../../contracts/reports.ts";
+import { type CutoverReport, type DefinitionsReport } from "../../contracts/reports.ts";
 import { type Migration } from "../migration.ts";
 import { type CutoverOrder } from "../orders.ts";
 import { inPhase } from "../phase.ts";
@@ -52,6 +52,10 @@ export class CutoverLog {
 
   restored(definitionsRestored: number): void {
     this.#set({ definitionsRestored });
+  }
+
+  definitions(definitions: DefinitionsReport | undefined): void {
+    if (definitions) this.#set({ definitions });
   }
 
   finish(): void {

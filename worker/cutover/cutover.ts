@@ -19,6 +19,7 @@ import { type Prepared } from "../target/prepare.ts";
 import { type Turn } from "../turn.ts";
 import { Statistics } from "./analyze.ts";
 import { compareBothSides } from "./compare-phase.ts";
+import { compareAllDefinitions } from "./definitions-phase.ts";
 import { deferAgain, restoreForCutover, restoreForSync } from "./restore.ts";
 import { type SequenceKeeper } from "./sequence-keeper.ts";
 import { copySequences } from "./sequences-phase.ts";
@@ -171,7 +172,9 @@ async function proveAndRestore(migration: Migration, prepared: Prepared, { sync,
       withTarget(migration, (client) => refreshMaterializedViews(client, migration.signal)),
     ),
   );
+  const definitions = compareAllDefinitions(migration, prepared); // beside what follows: the cutover waits for its rest only
   await steps.step("analyze", () => statistics.analyzeStale());
+  steps.definitions(await steps.step("compare definitions", () => definitions));
   await steps.step("look for late writes once more", () => drain(migration, prepared, sync));
   await requireFollowed(migration, late);
   await withRetry(

@@ -3,7 +3,7 @@
  */
 
 /** Extensions that belong to a platform: it installs what it needs on the target. Also those that we would bring along. */
-const PLATFORM_EXTENSIONS = [
+export const PLATFORM_EXTENSIONS = [
   "azure",
   "azure_storage",
   "azure_ai",

@@ -161,6 +161,22 @@ export function cutoverReport(databaseName: string, part: Partial<CutoverReport>
     tablesDifferent: 0,
     sequencesSet: 6,
     definitionsRestored: 23,
+    definitions: {
+      compared: 214,
+      missing: 1,
+      different: 1,
+      onlyOnTarget: 1,
+      differences: [
+        { kind: "table", name: "public.load_notes", source: null, target: "TABLE" },
+        { kind: "column", name: "public.lists.title", source: "character varying(80) NOT NULL", target: "character varying(200) NOT NULL" },
+        {
+          kind: "trigger",
+          name: "stamp on public.users",
+          source: "CREATE TRIGGER stamp BEFORE UPDATE ON public.users FOR EACH ROW EXECUTE PROCEDURE public.stamp()",
+          target: null,
+        },
+      ],
+    },
     ...part,
   };
 }

@@ -44,13 +44,14 @@ test("a cutover that asks for the fence ends other sessions and leaves the sourc
 });
 
 test("a cutover that asks for no fence makes none, although the setting would", async () => {
-  const { orders, ended } = await readyToCutOver("readOnly");
+  const { orders, ended, told } = await readyToCutOver("readOnly");
   const application = await pair.source.connect();
   orders.cutOver(order("none"));
   expect(await ended).toEqual({ end: "COMPLETE", codes: [] });
   expect((await application.query("SELECT 1")).rowCount).toBe(1);
   await application.end();
   expect(await newcomer()).toBe("off");
+  expect(told).toEqual([]); // also: the definitions of both sides were compared, and are the same
 });
 
 test("a cutover that is refused takes the fence of the setting away again", async () => {

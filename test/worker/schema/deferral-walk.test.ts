@@ -1,4 +1,4 @@
-import pg from "pg";
+import type pg from "pg";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { type TableName } from "../../../contracts/tables.ts";
 import { connect, versionNum } from "../../../worker/postgres/connect.ts";
@@ -157,14 +157,18 @@ async function walk(begin: (worker: Worker) => Promise<unknown>, goOn: (worker: 
   }
 }
 
-test.each(afterwards)("killed at every step of taking away, then %s: every definition is back", { timeout: 60_000 }, async (_way, goOn) => {
-  expect(await walk((worker) => worker.defer(), goOn)).toBeGreaterThan(8);
-  expect(await dumpDefinitions(target)).toBe(dumped);
-});
+test.each(afterwards)(
+  "killed at every step of taking away, then %s: every definition is back",
+  { timeout: 180_000 },
+  async (_way, goOn) => {
+    expect(await walk((worker) => worker.defer(), goOn)).toBeGreaterThan(8);
+    expect(await dumpDefinitions(target)).toBe(dumped);
+  },
+);
 
 test.each(afterwards)(
   "killed at every step of bringing back, then %s: every definition is back",
-  { timeout: 60_000 },
+  { timeout: 180_000 },
   async (_way, goOn) => {
     const steps = await walk(async (worker) => {
       await new Worker(Infinity).defer();
