@@ -19,6 +19,9 @@ const NESTED = `CREATE TABLE m (id int, place int, note text, PRIMARY KEY (id, p
   CREATE TABLE m_low_1 PARTITION OF m_low FOR VALUES IN (1, 2, 3); CREATE TABLE m_low_rest PARTITION OF m_low DEFAULT;
   CREATE TABLE m_high PARTITION OF m FOR VALUES FROM (150) TO (1000);`;
 
+/** Tables of the inheritance test. */
+const TREE = ["p", "c", "q", "g"];
+
 describe.each(["pgoutput", "test_decoding"] as const)("partitioned tables, by %s", (plugin) => {
   let pair: Pair & { drop(): Promise<void> };
   let engine: Engine | undefined;
@@ -91,15 +94,20 @@ describe.each(["pgoutput", "test_decoding"] as const)("partitioned tables, by %s
   });
 
   test("children by inheritance stay tables of their own: neither load nor changes of the parent reach them", async () => {
-    const schema = "CREATE TABLE p (id int PRIMARY KEY, n int); CREATE TABLE c (CONSTRAINT c_key PRIMARY KEY (id), more text) INHERITS (p)";
-    await pair.source.query(`${schema}; INSERT INTO p VALUES (1, 1), (2, 2); INSERT INTO c VALUES (1, 10, 'child'), (3, 30, NULL)`);
+    // g has two parents, one of them a child itself.
+    const schema = `CREATE TABLE p (id int PRIMARY KEY, n int); CREATE TABLE c (CONSTRAINT c_key PRIMARY KEY (id), more text) INHERITS (p);
+      CREATE TABLE q (id int PRIMARY KEY, n int, q bool); CREATE TABLE g (CONSTRAINT g_key PRIMARY KEY (id)) INHERITS (c, q)`;
+    await pair.source.query(`${schema}; INSERT INTO p VALUES (1, 1), (2, 2); INSERT INTO c VALUES (1, 10, 'child'), (3, 30, NULL);
+      INSERT INTO q VALUES (1, 1, true); INSERT INTO g VALUES (1, 100, 'grandchild', false), (7, 70, NULL, NULL)`);
     await pair.target.query(schema);
     await start();
     await pair.source.query(
       "UPDATE ONLY p SET n = 100 WHERE id = 1; DELETE FROM ONLY p WHERE id = 2; UPDATE p SET n = n + 1; TRUNCATE ONLY p",
     );
     await pair.source.query("INSERT INTO p VALUES (3, 3); INSERT INTO c VALUES (2, 2, 'x')");
-    await expectSame("ONLY p");
-    await expectSame("c");
+    for (const table of TREE) await expectSame(`ONLY ${table}`);
+    await pair.source.query("TRUNCATE c; INSERT INTO g VALUES (8, 8, 'new', true); UPDATE p SET id = id + 50; ALTER TABLE g NO INHERIT q");
+    await pair.source.query("UPDATE q SET n = -n; UPDATE p SET n = 0; INSERT INTO g VALUES (9, 9, 'no child of q', true)");
+    for (const table of TREE) await expectSame(`ONLY ${table}`);
   });
 });
