@@ -1,8 +1,9 @@
 import { writeFile } from "node:fs/promises";
 import { loadavg } from "node:os";
-import { integerOf, readArguments, runCommand, UsageError } from "../local/command-line.ts";
+import { integerOf, readArguments, runCommand } from "../local/command-line.ts";
 import { Teardown } from "../local/environment/teardown.ts";
 import { benchCutover } from "./engine/cutover.ts";
+import { chosenOf } from "./engine/choice.ts";
 import { DRAINS } from "./engine/data.ts";
 import { benchDrain } from "./engine/drain.ts";
 import { benchLatency } from "./engine/latency.ts";
@@ -97,15 +98,6 @@ async function bench(signal: AbortSignal): Promise<number> {
     await writeFile(values.json, JSON.stringify(recordOf(works, facts), undefined, 2));
   }
   return 0;
-}
-
-/** Names of a list that an argument gave; all of them without it. @throws UsageError */
-function chosenOf<T extends string>(option: string, all: readonly T[], text: string | undefined): T[] {
-  return (text?.split(",") ?? all).map((name) => {
-    const found = all.find((each) => each === name.trim());
-    if (found === undefined) throw new UsageError(`${option} takes ${all.join(", ")}, but got "${name}".`);
-    return found;
-  });
 }
 
 /** pg_dump refuses servers that are newer than itself, and without it two peers are missing where they count. */

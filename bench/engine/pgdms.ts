@@ -56,13 +56,18 @@ export class Pgdms {
   }
 
   /** Starts a migration. Settings as in docs/settings.md; all others have their defaults. */
-  async migrate({ source, target }: ServerPair, names: MigrationNames, migrationSetting: Record<string, string>): Promise<BenchMigration> {
+  async migrate(
+    { source, target }: ServerPair,
+    names: MigrationNames,
+    migrationSetting: Record<string, string>,
+    sourceSetting: Record<string, string> = {},
+  ): Promise<BenchMigration> {
     const connection = (port: number) => ({ serverName: "127.0.0.1", port, userName: "postgres", encryptConnection: false });
     const putMs = Date.now();
     const task = await this.client.putMigration(names.task, {
       sourceConnectionInfo: connection(source.port),
       targetConnectionInfo: connection(target.port),
-      selectedDatabases: [{ name: names.source, targetDatabaseName: names.target, migrationSetting }],
+      selectedDatabases: [{ name: names.source, targetDatabaseName: names.target, migrationSetting, sourceSetting }],
     });
     return new BenchMigration(this, names, task.properties.taskId, putMs);
   }
