@@ -79,6 +79,7 @@ describe("a request", () => {
     expect(response.headers.get("x-mixed-case")).toBe("yes");
     expect(response.headers.get("content-length")).not.toBeNull();
     expect(response.headers.get("x-content-type-options")).toBe("nosniff");
+    expect(response.headers.get("keep-alive")).toBe("timeout=230");
   });
 
   test("that no route fits gets 404 without a body, also when only the method differs", async () => {
