@@ -343,7 +343,7 @@ const definitions = {
   BackgroundWriter: warning(
     "PG1151",
     "Something writes or changes tables by itself during the migration.",
-    "Pause it until after the cutover.",
+    "Pause it until after the cutover (ALTER EVENT TRIGGER name DISABLE).",
   ),
   EncodingDiffers: warning(
     "PG1152",

@@ -3,7 +3,7 @@ import { tableKey, type TableName } from "../../contracts/tables.ts";
 import { passing } from "../fault-points.ts";
 import { versionNum as readVersionNum } from "../postgres/connect.ts";
 import { inOwnedTransaction, type Ownership } from "../target/ownership.ts";
-import { canSetReplicaRole } from "../target/replica-role.ts";
+import { quietEventTriggers } from "../target/replica-role.ts";
 import { inSession } from "./abortable.ts";
 import { foreignKeyGroups, unvalidatedCheckGroups } from "./constraint-definitions.ts";
 import { readScope, type ScopeTable } from "./deferral-scope.ts";
@@ -57,7 +57,7 @@ export async function deferDefinitions({
   onProgress,
 }: Deferral): Promise<DeferralOutcome> {
   return inSession(connectTarget, signal, async (client) => {
-    const hasReplicaRole = await canSetReplicaRole(client);
+    const hasReplicaRole = await quietEventTriggers(client);
     const { groups, kept } = await readGroups(client, tables, { deferIndexes, small, hasReplicaRole });
     const known = new Set((await readDeferred(client)).map(definitionKey));
     const fresh = groups.filter(({ definitions }) => !definitions.some((definition) => known.has(definitionKey(definition))));

@@ -3,6 +3,7 @@ import { reported, type ReportedError } from "../../contracts/errors.ts";
 import { displayName } from "../../contracts/tables.ts";
 import { failureCode, isTransient } from "../postgres/failures.ts";
 import { withRetry } from "../postgres/retry.ts";
+import { quietEventTriggers } from "../target/replica-role.ts";
 import { type Ownership } from "../target/ownership.ts";
 import { abortable, closeSession, openSession, type Session } from "./abortable.ts";
 import { recordFailure, restoreDefinition, type DeferredDefinition } from "./deferred-ddl.ts";
@@ -87,6 +88,7 @@ export class RestorePool {
   private async open(): Promise<Session> {
     const session = await openSession(this.options.connectTarget);
     await session.client.query(`SET maintenance_work_mem = '${this.options.maintenanceWorkMemMB}MB'; SET default_tablespace = ''`);
+    await quietEventTriggers(session.client);
     return session;
   }
 

@@ -20,3 +20,14 @@ export async function canSetReplicaRole(client: pg.ClientBase): Promise<boolean>
     await client.query("ROLLBACK");
   }
 }
+
+/**
+ * Keeps the target's event triggers from acting on what is only put aside and brought back: under the replica role those
+ * that fire ordinarily do not (manual, ALTER EVENT TRIGGER). Where the role may not, a check has named them.
+ * @returns whether the role may.
+ */
+export async function quietEventTriggers(client: pg.ClientBase): Promise<boolean> {
+  const may = await canSetReplicaRole(client);
+  if (may) await client.query("SET session_replication_role = replica");
+  return may;
+}

@@ -178,3 +178,22 @@ test.each(afterwards)(
     expect(await dumpDefinitions(target)).toBe(dumped);
   },
 );
+
+test("an event trigger that refuses DDL stands in nobody's way", async () => {
+  await judge.query(`
+    CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no DDL here'; END $$;
+    CREATE EVENT TRIGGER refuse_ddl ON ddl_command_start EXECUTE FUNCTION refuse()`);
+  try {
+    await expect(judge.query("CREATE INDEX refused ON sale (amount)")).rejects.toThrow("no DDL here");
+    const guarded = await definitions();
+    const worker = new Worker(Infinity);
+    await worker.defer();
+    expect(await definitions()).not.toBe(guarded);
+    await worker.resume();
+    expect(await definitions()).toBe(guarded);
+  } finally {
+    await judge.query(
+      "SET session_replication_role = replica; DROP EVENT TRIGGER refuse_ddl; DROP FUNCTION refuse(); RESET session_replication_role",
+    );
+  }
+});

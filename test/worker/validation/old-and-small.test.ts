@@ -2,9 +2,19 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { errors, type ErrorKind, type ReportedError } from "../../../contracts/errors.ts";
 import { parseSettings } from "../../../contracts/settings.ts";
 import { startPostgres, type PostgresServer } from "../../../local/postgres.ts";
+import { readLedger } from "../../../worker/full-load/ledger.ts";
+import { type TablePlan } from "../../../worker/full-load/plan.ts";
+import { prepareLoad } from "../../../worker/full-load/prepare-load.ts";
+import { versionNum, withConnection } from "../../../worker/postgres/connect.ts";
+import { quoteTable } from "../../../worker/postgres/quote.ts";
+import { readTables } from "../../../worker/source/catalog.ts";
+import { takeOver } from "../../../worker/target/bookkeeping.ts";
 import { checkMigration } from "../../../worker/validation/check-migration.ts";
 import { listUserTables } from "../../../worker/validation/user-tables.ts";
 import { freshDatabase, type TestDatabase } from "./databases.ts";
+
+/** With their indexes and TOAST tables far more than the small server can lock at once. */
+const TABLES = 480;
 
 /** An old source, and a target with little to spare. */
 let oldPostgres: PostgresServer;
@@ -174,4 +184,32 @@ test("a constraint of a partitioned table that pg_dump cannot carry is told befo
   const { findings } = await findingsOf(source, target, ours);
   expect(findings.find(({ code }) => code === errors.ConstraintNotRestorable.code)?.message).toContain("once of public.booked");
   expect(await kindsOf(source, target)).not.toContain("ConstraintNotRestorable");
+});
+
+test("more tables than the target has locks for are emptied before the load", { timeout: 60_000 }, async () => {
+  const target = await freshDatabase(smallPostgres, "target");
+  const make = (from: number): string =>
+    `DO $$ BEGIN FOR n IN ${from} .. ${from + 39} LOOP EXECUTE format('CREATE TABLE t%s (id int PRIMARY KEY, note text)', n);
+       EXECUTE format('INSERT INTO t%s VALUES (1, %L)', n, 'old'); END LOOP; END $$`;
+  for (let from = 0; from < TABLES; from += 40) await target.query(make(from));
+  const ownership = { taskId: "6f2f6b3c-3b0e-4a52-9a3d-0a1b2c3d4e5f", epoch: 1 };
+  await withConnection(target.server, { purpose: "test" }, async (client) => {
+    await takeOver(client, 1, { taskId: ownership.taskId, sourceDatabase: "x", slot: "s", publication: "p", plugin: "pgoutput" });
+    const definitions = await readTables(client, await versionNum(client));
+    const plans = definitions.map((definition): TablePlan => {
+      const { schema, name } = definition;
+      const table = {
+        ...{ schema, name, definition, target: { schema, name } },
+        ...{ isTargetPartitioned: false, sourceColumns: [], targetColumns: new Map() },
+      };
+      return { table, format: "text", columns: [], parts: [{ part: 0, range: { kind: "whole" } }] };
+    });
+    await expect(client.query(`TRUNCATE ${plans.map(({ table }) => quoteTable(table)).join(", ")}`)).rejects.toThrow(
+      "out of shared memory",
+    );
+    await prepareLoad(client, ownership, { left: [], enter: plans, empty: plans.map(({ table }) => table) });
+    const left = await client.query("SELECT relname FROM pg_class WHERE relname ~ '^t[0-9]+$' AND pg_relation_size(oid) > 0");
+    expect(left.rows).toEqual([]);
+    expect((await readLedger(client)).length).toBe(TABLES);
+  });
 });
