@@ -11,7 +11,7 @@ const SCHEMA = `
   CREATE TABLE large (id int PRIMARY KEY, amount int, note text);
   CREATE INDEX large_amount ON large (amount);
   CREATE TABLE keyless (note text);
-  CREATE TABLE small (id serial PRIMARY KEY, large_id int REFERENCES large, note text UNIQUE);
+  CREATE TABLE small (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, large_id int REFERENCES large, note text UNIQUE);
   CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO public.keyless VALUES (''told of '' || NEW.id); RETURN NULL; END';
   CREATE TRIGGER tell AFTER INSERT ON small FOR EACH ROW EXECUTE FUNCTION tell();
   ALTER TABLE small ENABLE ALWAYS TRIGGER tell`;
@@ -80,9 +80,14 @@ async function migrateHit({ source, target }: Pair, plugin: Plugin, fault: Fault
 
 const points = Object.keys(FAULT_POINTS) as FaultPoint[];
 
+/** The one point that every definition passes: keys, indexes, foreign keys and their validation, identities, triggers. */
+const RESTORED_DEFINITIONS = 6;
+const asOften = (point: FaultPoint): FaultPoint[] =>
+  point === "constraints-half-restored" ? Array<FaultPoint>(RESTORED_DEFINITIONS).fill(point) : [point];
+
 /** So many migrations meet all points: each one in every phase. */
 const MIGRATIONS = 4;
-const groups = Array.from({ length: MIGRATIONS }, (_, group) => points.filter((_point, n) => n % MIGRATIONS === group));
+const groups = Array.from({ length: MIGRATIONS }, (_, group) => points.filter((_point, n) => n % MIGRATIONS === group).flatMap(asOften));
 
 describe.concurrent("a migration that is hit between two durable writes goes on: both sides equal, nothing doubled, nothing left", () => {
   test.each([

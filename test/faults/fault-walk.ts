@@ -13,7 +13,7 @@ export type Fault = "crash" | "answer lost";
 export interface WalkOptions {
   readonly plugin: Plugin;
   readonly fault: Fault;
-  /** The migration is hit at each of them, the first time that it gets there. */
+  /** The migration is hit at each of them when it gets there, as often as the point is listed. */
   readonly points: readonly FaultPoint[];
   /** Writes on the source when READY_TO_COMPLETE is reached for the first time. */
   readonly write: () => Promise<void>;
@@ -95,17 +95,19 @@ class Walk {
   readonly options: WalkOptions;
   readonly taskId = randomUUID();
   recordedEnd: DatabaseEnd | undefined;
-  readonly #ahead: Set<FaultPoint>;
+  readonly #ahead: FaultPoint[];
   #isCutoverAsked = false;
 
   constructor(pair: Pair, options: WalkOptions) {
     this.pair = pair;
     this.options = options;
-    this.#ahead = new Set(options.points);
+    this.#ahead = [...options.points];
   }
 
   isHitAt(point: FaultPoint): boolean {
-    return this.#ahead.delete(point);
+    const at = this.#ahead.indexOf(point);
+    if (at >= 0) this.#ahead.splice(at, 1);
+    return at >= 0;
   }
 
   async run(): Promise<Walked> {
