@@ -108,6 +108,9 @@ export type CleanUpCommand = z.infer<typeof CleanUpCommand>;
 export const Command = z.discriminatedUnion("type", [RunCommand, CutoverCommand, ReloadCommand, CancelCommand, CleanUpCommand]);
 export type Command = z.infer<typeof Command>;
 
+/** What even a worker that does not understand a command can say about it. */
+export const UnknownCommand = z.object({ type: z.string(), taskId: z.uuid(), commandId: z.uuid().optional() });
+
 /** Name of the queue that carries the commands of one service. Service Bus names know no case. */
 export const commandsQueue = (serviceName: string): string => `commands-${serviceName.toLowerCase()}`;
 

@@ -525,6 +525,12 @@ const definitions = {
     "The definitions of source and target could not be compared.",
     "Compare what pg_dump --schema-only says of both; the rows were compared all the same.",
   ),
+  CommandNotUnderstood: error(
+    "PG1298",
+    "operator",
+    "The worker does not understand a command of the control plane.",
+    "Deploy worker and control plane from one release; the command is in the dead-letter queue of the service's commands.",
+  ),
   Unexpected: error(
     "PG1299",
     "operator",

@@ -1,5 +1,12 @@
 import { type ServiceBusReceivedMessage, type ServiceBusSender, type ServiceBusSessionReceiver } from "@azure/service-bus";
-import { type CleanUpCommand, Command, type CutoverCommand, type ReloadCommand, type RunCommand } from "../contracts/commands.ts";
+import {
+  type CleanUpCommand,
+  Command,
+  type CutoverCommand,
+  type ReloadCommand,
+  type RunCommand,
+  UnknownCommand,
+} from "../contracts/commands.ts";
 import { errors, MigrationError, reported, type ReportedError, reportedFrom } from "../contracts/errors.ts";
 import { type ReportItem } from "../contracts/reports.ts";
 import { cleanUpLater } from "./cutover/late-clean-up.ts";
@@ -102,7 +109,7 @@ export class TaskRun {
   async #onMessage(message: ServiceBusReceivedMessage): Promise<void> {
     const parsed = Command.safeParse(message.body);
     if (!parsed.success || parsed.data.taskId !== this.#options.lease.taskId) {
-      await this.#settle(message, (one) => this.#options.receiver.deadLetterMessage(one, whyMalformed(parsed.success)));
+      await this.#refuse(message, parsed.success);
       return;
     }
     const command = parsed.data;
@@ -110,6 +117,21 @@ export class TaskRun {
     else if (command.type === "cleanUp") void this.#cleanUp(command, message);
     else if (!this.#runMessage) this.#waiting.push(message);
     else await this.#onLaterCommand(command, message);
+  }
+
+  /** Nobody would hear of a command in the dead-letter queue: its task or its sender is told. */
+  async #refuse(message: ServiceBusReceivedMessage, isCommand: boolean): Promise<void> {
+    const { lease, log, receiver } = this.#options;
+    log.error({ event: "command.malformed" }, "a command was not understood");
+    const known = UnknownCommand.safeParse(message.body).data;
+    const isOurs = known?.taskId === lease.taskId;
+    const refusal = [reported("CommandNotUnderstood")];
+    if (isOurs && known.commandId !== undefined)
+      this.#reporter.report({ kind: "command", commandId: known.commandId, state: "Failed", errors: refusal });
+    await this.#reporter.flush();
+    const isStart = isOurs && known.type === "run" && !this.#runMessage;
+    await this.#settle(message, (one) => receiver.deadLetterMessage(one, whyMalformed(isCommand)));
+    if (isStart) await this.#end("faulted", refusal);
   }
 
   async #onRun(command: RunCommand, message: ServiceBusReceivedMessage): Promise<void> {
