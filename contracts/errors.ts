@@ -395,6 +395,11 @@ const definitions = {
     "TRUNCATE is not in the change stream of the source: logical decoding has it since PostgreSQL 11.",
     "Use DELETE instead of TRUNCATE on the migrated tables until the cutover, whose comparison refuses a table that was truncated.",
   ),
+  TargetDefinitionsDiffer: warning(
+    "PG1169",
+    "Keys, defaults or other definitions of the target's tables are not those of the source.",
+    "Make on the target what is missing there, by the definition that the message shows, or leave it so: nothing of it is needed for the rows.",
+  ),
 
   // The run: PG12xx
   SlotLost: error(

@@ -10,6 +10,8 @@ export interface CompareDefinitions {
   readonly onlyTables: readonly string[] | undefined;
   /** Off where the migration has changed it on the source for the time being. */
   readonly withReplicaIdentity: boolean;
+  /** Only these kinds of object. Undefined: all. */
+  readonly kinds?: readonly string[];
 }
 
 /**
@@ -21,23 +23,27 @@ export async function compareDefinitions({
   target,
   onlyTables,
   withReplicaIdentity,
+  kinds,
 }: CompareDefinitions): Promise<DefinitionsReport> {
   const [sourceVersion, targetVersion] = [await versionNum(source), await versionNum(target)];
   const floor = Math.min(sourceVersion, targetVersion);
   const queries = (version: number, withInvalidIndexes: boolean): DefinitionQuery[] =>
     definitionQueries({ versionNum: version, floor, withInvalidIndexes, withReplicaIdentity }).filter(
-      ({ isOfTable }) => isOfTable || onlyTables === undefined,
+      ({ kind, isOfTable }) => (isOfTable || onlyTables === undefined) && (kinds?.includes(kind) ?? true),
     );
   const targetQueries = new Map(queries(targetVersion, true).map((query) => [query.kind, query]));
   const found = new Found();
   const crosses16 = floor < 160_000 && Math.max(sourceVersion, targetVersion) >= 160_000;
-  for (const client of [source, target]) await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-  for (const query of queries(sourceVersion, false)) {
-    const words = (text: string): string => sameWords(query.kind, text, crosses16);
-    const ofTarget = targetQueries.get(query.kind);
-    if (ofTarget) await compareKind(query.kind, pages(source, query, onlyTables), pages(target, ofTarget, onlyTables), words, found);
+  try {
+    for (const client of [source, target]) await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+    for (const query of queries(sourceVersion, false)) {
+      const words = (text: string): string => sameWords(query.kind, text, crosses16);
+      const ofTarget = targetQueries.get(query.kind);
+      if (ofTarget) await compareKind(query.kind, pages(source, query, onlyTables), pages(target, ofTarget, onlyTables), words, found);
+    }
+  } finally {
+    for (const client of [source, target]) await client.query("ROLLBACK").catch(() => undefined); // nothing was written
   }
-  for (const client of [source, target]) await client.query("COMMIT");
   return found.report();
 }
 

@@ -1,5 +1,7 @@
+import { type DefinitionDifference } from "../../contracts/reports.ts";
 import { displayName, tableKey } from "../../contracts/tables.ts";
 import { quoteName, quoteNames, quoteTable } from "../postgres/quote.ts";
+import { compareDefinitions } from "../schema/compare-definitions.ts";
 import { compareTables, sayDifference } from "../schema/compare.ts";
 import { type TableDefinition } from "../source/catalog.ts";
 import { listed, type FindingDraft, type MigrationContext, type PairCheck } from "./check.ts";
@@ -181,5 +183,40 @@ const keys: PairCheck = {
 const isKeyWithin = (key: readonly string[], columns: readonly string[]): boolean =>
   key.length > 0 && key.every((name) => columns.includes(name));
 
+/** What of a table is compared before the load: the rest comes with the cutover's report. */
+const COMPARED_KINDS = ["column", "constraint", "index"];
+
+/** A schema that the user brought may lack on purpose what slows the load down: told, with the source's words, and no more. */
+const definitions: PairCheck = {
+  kind: "TargetDefinitionsDiffer",
+  scope: "both",
+  async run({ source, target, tables, targets, schemaIsOurs }) {
+    const sameNames = tables.filter((table) => isSameTable(table, targets)).map(displayName);
+    if (schemaIsOurs || sameNames.length === 0) return [];
+    const report = await compareDefinitions({
+      source: source.client,
+      target: target.client,
+      onlyTables: sameNames,
+      withReplicaIdentity: false,
+      kinds: COMPARED_KINDS,
+    });
+    const count = report.missing + report.different;
+    const shown = report.differences.filter((difference) => difference.source !== null).slice(0, DIFFERENCES_SHOWN_MAX);
+    if (count === 0) return [];
+    const more = count > shown.length ? `; and ${count - shown.length} more` : "";
+    return [{ detail: `${shown.map(sayDefinitionDifference).join("; ")}${more}.` }];
+  },
+};
+
+const DIFFERENCES_SHOWN_MAX = 10;
+
+function isSameTable(table: TableDefinition, targets: MigrationContext["targets"]): boolean {
+  const found = targets.get(tableKey(table))?.definition;
+  return found !== undefined && tableKey(found) === tableKey(table);
+}
+
+const sayDefinitionDifference = ({ kind, name, source, target }: DefinitionDifference): string =>
+  `${kind} ${name}: ${target === null ? `missing on the target (${source ?? ""})` : `${source ?? ""} on the source, ${target} on the target`}`;
+
 /** What the selected tables must be like on the target. The owner comes first: the others read the rows. */
-export const targetTableChecks: readonly PairCheck[] = [missing, columns, keys, owner, rowSecurity, notEmpty];
+export const targetTableChecks: readonly PairCheck[] = [missing, columns, keys, definitions, owner, rowSecurity, notEmpty];

@@ -191,6 +191,22 @@ const cases: Case[] = [
     says: "column must is NOT NULL without a default",
   },
   {
+    title: "a key that the target lacks",
+    kind: "TargetDefinitionsDiffer",
+    source: ["CREATE TABLE orders (id int PRIMARY KEY, note text CONSTRAINT note_once UNIQUE)"],
+    target: [TABLE],
+    mended: { target: ["ALTER TABLE orders ADD CONSTRAINT note_once UNIQUE (note)"] },
+    says: "constraint note_once on public.orders: missing on the target (UNIQUE (note))",
+  },
+  {
+    title: "a default that the target has not, or another one",
+    kind: "TargetDefinitionsDiffer",
+    source: ["CREATE TABLE orders (id int PRIMARY KEY DEFAULT 7, note text DEFAULT 'new')"],
+    target: ["CREATE TABLE orders (id int PRIMARY KEY, note text DEFAULT 'old')"],
+    mended: { target: ["ALTER TABLE orders ALTER id SET DEFAULT 7, ALTER note SET DEFAULT 'new'"] },
+    says: "column public.orders.id: integer NOT NULL DEFAULT 7 on the source, integer NOT NULL on the target; column public.orders.note: text DEFAULT 'new'::text on the source, text DEFAULT 'old'::text on the target",
+  },
+  {
     title: "a target table with rows",
     kind: "TargetTableNotEmpty",
     source: [TABLE],
