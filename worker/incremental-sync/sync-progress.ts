@@ -79,7 +79,7 @@ export class SyncProgress {
     this.#migration.board.change({
       pendingChanges: sync.pendingChanges,
       latencySeconds: sync.latencySeconds,
-      appliedLsn: sync.position > LSN_ZERO ? formatLsn(sync.position) : null,
+      appliedLsn: sync.recordedPosition > LSN_ZERO ? formatLsn(sync.recordedPosition) : null,
     });
   }
 

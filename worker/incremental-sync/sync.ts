@@ -87,6 +87,7 @@ export class IncrementalSync {
   #heldAt: Lsn | undefined;
   #mayGoBack = false;
   #position = 0n as Lsn;
+  #recordedPosition = 0n as Lsn;
   #pendingChanges = 0;
   #lastCommitMs = 0;
   #latencySeconds = 0;
@@ -98,6 +99,11 @@ export class IncrementalSync {
   /** Every source commit before it is durable on the target. */
   get position(): Lsn {
     return this.#position;
+  }
+
+  /** The position as the target's bookkeeping has it: what a worker that takes over begins with. An idle source moves only the other one on. */
+  get recordedPosition(): Lsn {
+    return this.#recordedPosition;
   }
 
   /** Changes received and not yet durable. */
@@ -203,6 +209,7 @@ export class IncrementalSync {
       const startLsn = await this.#options.position();
       if (this.#mayGoBack) this.#position = startLsn;
       this.#mayGoBack = false;
+      this.#recordedPosition = startLsn;
       this.#advance(startLsn);
       const connection = new SyncConnection({
         applier: new Applier(raw, ownership, startLsn),
@@ -265,7 +272,9 @@ export class IncrementalSync {
       this.#latencySeconds = Math.max(0, (Date.now() - group.committedAtMs) / 1000);
     }
     this.#options.onApplied(counts, group);
-    if (group.endLsn !== undefined) this.#advance(group.endLsn);
+    if (group.endLsn === undefined) return;
+    this.#recordedPosition = group.endLsn;
+    this.#advance(group.endLsn);
   }
 
   #advance(lsn: Lsn): void {
