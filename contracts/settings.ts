@@ -110,7 +110,7 @@ export const settingDefinitions = {
     map: "migrationSetting",
     type: { kind: "integer", min: 0, max: 86_400, unit: "s" },
     default: "30",
-    help: "How often the target's sequences are set ahead of the source's during the sync; 0: only at the cutover, where they are set exactly.",
+    help: "How often at most the target's sequences are set ahead of the source's during the sync (thousands take seconds to read, and then come less often); 0: only at the cutover, where they are set exactly.",
   },
   fence: {
     map: "migrationSetting",

@@ -36,15 +36,18 @@ export class SequenceKeeper {
   async run(): Promise<never> {
     const { settings, signal, log } = this.#migration;
     const intervalMs = settings.sequenceIntervalSeconds * 1000;
+    let tookMs = 0;
     for (;;) {
-      await sleep(intervalMs === 0 ? NEVER_MS : intervalMs, undefined, { signal });
+      await sleep(intervalMs === 0 ? NEVER_MS : restMs(intervalMs, tookMs), undefined, { signal });
       if (intervalMs === 0) continue;
+      const beganMs = Date.now();
       try {
         await this.#turn.run(async () => (this.#isOver ? undefined : keepAhead(this.#migration, this.#prepared)));
       } catch (thrown) {
         signal.throwIfAborted();
         log.warn({ event: "sequences.ahead.failed", err: thrown }, "sequences could not be set ahead; tried again later");
       }
+      tookMs = Date.now() - beganMs;
     }
   }
 
@@ -59,6 +62,12 @@ export class SequenceKeeper {
 }
 
 const NEVER_MS = 0x7fff_ffff;
+
+/** Reading thousands of sequences takes the source seconds: at most a twentieth of the time goes into it. */
+const REST_FACTOR = 20;
+
+/** How long to rest after a round, in milliseconds. Pure. */
+export const restMs = (intervalMs: number, tookMs: number): number => Math.max(intervalMs, tookMs * REST_FACTOR);
 
 async function keepAhead({ source, target, ownership, log }: Migration, { tables, targetVersionNum }: Prepared): Promise<void> {
   if (targetVersionNum < LIMITS_SINCE) return;

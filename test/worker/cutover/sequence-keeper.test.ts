@@ -1,5 +1,10 @@
 import { expect, test } from "vitest";
-import { valueAhead } from "../../../worker/cutover/sequence-keeper.ts";
+import { restMs, valueAhead } from "../../../worker/cutover/sequence-keeper.ts";
+
+test("rounds that take long come seldom: the source is not asked more than a twentieth of the time", () => {
+  expect(restMs(30_000, 200)).toBe(30_000);
+  expect(restMs(30_000, 24_000)).toBe(480_000);
+});
 
 const LIMITS = { increment: 1n, min: 1n, max: 9_223_372_036_854_775_807n, isCycling: false };
 const at = (lastValue: string, isCalled = true) => ({ lastValue, isCalled });
