@@ -6,7 +6,7 @@ import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { stripVTControlCharacters } from "node:util";
 
-const root = dirname(dirname(import.meta.dirname));
+export const root = dirname(dirname(import.meta.dirname));
 const waitMsMax = 100_000;
 
 /** One of the commands that people start, as a process of its own with a folder of its own. */
@@ -17,10 +17,10 @@ export class Command {
   readonly #exited: Promise<number>;
   #output = "";
 
-  constructor(script: "start" | "demo" | "migrate", args: readonly string[], folder = Command.makeFolder()) {
+  constructor(script: "start" | "demo" | "migrate", args: readonly string[], folder = Command.makeFolder(), checkout = root) {
     this.folder = folder;
     this.#child = spawn(process.execPath, ["--import", "tsx", `local/${script}.ts`, ...args], {
-      cwd: root,
+      cwd: checkout,
       // The mark is inherited by all that it starts. The demo's servers drop their environment, but have the folder in their
       // arguments; for the others the compiler's cache stays where it is, in the temporary folder of all.
       env: { ...process.env, PGDMS_TEST_MARK: this.#mark, NO_COLOR: "1", ...(script === "demo" ? { TMPDIR: folder } : {}) },

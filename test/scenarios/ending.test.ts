@@ -1,6 +1,7 @@
+import { cpSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
-import { Command } from "./command.ts";
+import { Command, root } from "./command.ts";
 
 /** Linux: what is left is read from /proc. */
 vi.setConfig({ testTimeout: 120_000 }); // each test starts all of pgdms, some twice
@@ -15,8 +16,30 @@ function start(): Command {
   return (command = new Command("start", startArguments(folder), folder));
 }
 
-test("Ctrl-C ends npm start and every part of it", async () => {
-  start();
+/** As a clone is after `npm ci`. */
+function freshCheckout(folder: string): string {
+  const checkout = join(folder, "checkout");
+  const tracked = [
+    "contracts",
+    "functions",
+    "worker",
+    "local",
+    "scripts",
+    "portal",
+    "docs",
+    "package.json",
+    "package-lock.json",
+    "tsconfig.json",
+    "host.json",
+  ];
+  for (const name of tracked) cpSync(join(root, name), join(checkout, name), { recursive: true });
+  symlinkSync(join(root, "node_modules"), join(checkout, "node_modules"));
+  return checkout;
+}
+
+test("npm start builds what a fresh checkout lacks; Ctrl-C ends every part of it", async () => {
+  const folder = Command.makeFolder();
+  command = new Command("start", startArguments(folder), folder, freshCheckout(folder));
   await command.says(/pgdms is ready at http/);
   expect(command.processes().length).toBeGreaterThanOrEqual(5); // itself, table storage, broker, Functions host, worker
   command.kill("SIGINT");
