@@ -5,7 +5,7 @@ import { reported, type ReportedError } from "../contracts/errors.ts";
 import { type TaskEvent } from "../contracts/lifecycle.ts";
 import { type ReportItem } from "../contracts/reports.ts";
 import { type DatabaseThread, startDatabaseThread } from "./database-host.ts";
-import { type DatabaseJob, type FromDatabase } from "./database-job.ts";
+import { type DatabaseJob, type FromDatabase, type ToDatabase } from "./database-job.ts";
 import { forgetFigures, showFigures } from "./figures.ts";
 import { type Lease } from "./lease.ts";
 import { type Logger } from "./log.ts";
@@ -95,24 +95,22 @@ export class MigrationRun {
   cutOver({ databaseName, commandId, fence, traceparent }: CutoverCommand): Promise<readonly ReportedError[]> {
     this.#traces.get(databaseName)?.cutoverAsked(commandId, traceparent);
     if (this.#ended.has(databaseName)) return Promise.resolve(this.#outcomeOf(databaseName));
-    if (this.#isStopping || this.#hasDied) return Promise.reject(new HandedOn());
-    const thread = this.#threads.get(databaseName);
-    if (!thread) return Promise.resolve([reported("Conflict", { detail: `${databaseName} is none of the task's databases.` })]);
-    return new Promise((resolve, reject) => {
-      this.#commands.set(commandId, { databaseName, isReload: false, resolve, reject });
-      thread.tell({ kind: "cutover", commandId, askedOn: new Date().toISOString(), fence });
-    });
+    return this.#ask(databaseName, { kind: "cutover", commandId, askedOn: new Date().toISOString(), fence });
   }
 
   /** Asks one database to load tables anew; resolves with what stood in the way, empty when they are followed again. */
   reload({ databaseName, commandId, tableNames }: ReloadCommand): Promise<readonly ReportedError[]> {
     if (this.#ended.has(databaseName)) return Promise.resolve([isOver(databaseName, this.#ended)]);
+    return this.#ask(databaseName, { kind: "reload", commandId, tableNames });
+  }
+
+  #ask(databaseName: string, order: Extract<ToDatabase, { commandId: string }>): Promise<readonly ReportedError[]> {
     if (this.#isStopping || this.#hasDied) return Promise.reject(new HandedOn());
     const thread = this.#threads.get(databaseName);
     if (!thread) return Promise.resolve([reported("Conflict", { detail: `${databaseName} is none of the task's databases.` })]);
     return new Promise((resolve, reject) => {
-      this.#commands.set(commandId, { databaseName, isReload: true, resolve, reject });
-      thread.tell({ kind: "reload", commandId, tableNames });
+      this.#commands.set(order.commandId, { databaseName, isReload: order.kind === "reload", resolve, reject });
+      thread.tell(order);
     });
   }
 

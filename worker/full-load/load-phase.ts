@@ -16,7 +16,7 @@ import { type Prepared } from "../target/prepare.ts";
 import { readSuspended } from "../target/table-states.ts";
 import { readKeyValues } from "./key-values.ts";
 import { readLedger, tableLoads } from "./ledger.ts";
-import { type LoadProgress, loadTables } from "./load-tables.ts";
+import { type LoadOptions, type LoadProgress, loadTables } from "./load-tables.ts";
 import { cutsByKey, type LoadPlan, type LoadTable, planLoad } from "./plan.ts";
 import { SnapshotLost } from "./snapshot-lost.ts";
 import { throttleOf } from "./throttle.ts";
@@ -82,7 +82,7 @@ interface Load {
 }
 
 async function loadUnder(migration: Migration, prepared: Prepared, { plan, snapshot, signal }: Load): Promise<void> {
-  const { source, target, ownership, settings, board, log, tell } = migration;
+  const { settings, board, log, tell } = migration;
   const onProgress = (done: number, total: number): void => board.change({ step: `building indexes (${done} of ${total})` });
   const restore = await withRetry(() => startTableRestore({ ...restoreOptions(migration, signal), onProgress }), { signal });
   board.change({ step: "loading tables" });
@@ -91,16 +91,7 @@ async function loadUnder(migration: Migration, prepared: Prepared, { plan, snaps
   const takenMs = Date.now();
   try {
     await loadTables({
-      source,
-      target,
-      ownership,
-      plan,
-      snapshot,
-      settings,
-      canBeReplica: prepared.canBeReplica,
-      clientEncoding: prepared.clientEncoding,
-      signal,
-      throttle: throttleOf(settings.maxLoadMBps),
+      ...loadOptions(migration, prepared, { plan, snapshot, signal }),
       mayBegin: () => settings.maxSnapshotAgeMinutes === 0 || Date.now() - takenMs < settings.maxSnapshotAgeMinutes * 60_000,
       // Nothing else needs the snapshot: the source's vacuum is held back no longer than each table's copy takes.
       onProgress: (table, progress) => showLoading(migration, table, progress),
@@ -129,6 +120,16 @@ async function loadUnder(migration: Migration, prepared: Prepared, { plan, snaps
     restore.stop();
   }
 }
+
+/** What every load of the migration has in common, the first one and those that tables have anew. */
+export const loadOptions = (
+  { source, target, ownership, settings }: Migration,
+  { canBeReplica, clientEncoding }: Prepared,
+  { plan, snapshot, signal }: Load,
+): LoadOptions => ({
+  ...{ source, target, ownership, settings, canBeReplica, clientEncoding, plan, snapshot, signal },
+  throttle: throttleOf(settings.maxLoadMBps),
+});
 
 /** The table that could not be loaded stays behind; the others go on. */
 const suspendFailed = (migration: Migration, { tables }: Prepared, table: LoadTable, thrown: unknown): Promise<void> =>
@@ -212,7 +213,11 @@ async function nextSnapshot(migration: Migration, prepared: Prepared, signal: Ab
   );
 }
 
-const slotOptions = ({ settings }: Migration, { row }: Prepared, signal: AbortSignal): Omit<Parameters<typeof createSlot>[1], "slot"> => ({
+export const slotOptions = (
+  { settings }: Migration,
+  { row }: Prepared,
+  signal: AbortSignal,
+): Omit<Parameters<typeof createSlot>[1], "slot"> => ({
   plugin: row.plugin,
   timeoutMs: settings.slotTimeoutSeconds * 1000,
   signal,

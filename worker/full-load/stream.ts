@@ -6,6 +6,7 @@ import { passing } from "../fault-points.ts";
 import { connect } from "../postgres/connect.ts";
 import { failureCode } from "../postgres/failures.ts";
 import { pipeCopy } from "../postgres/pipe-copy.ts";
+import { processIdOf } from "../postgres/process-id.ts";
 import { quoteLiteral, quoteName, quoteTable } from "../postgres/quote.ts";
 import { takeOver, type RawSession } from "../postgres/raw-session.ts";
 import { type Server, type Side } from "../postgres/server.ts";
@@ -154,7 +155,8 @@ export class LoadStream {
   }
 
   private noted(side: Side, client: pg.Client): pg.Client {
-    if ("processID" in client && typeof client.processID === "number") this.pids[side].push(client.processID);
+    const pid = processIdOf(client);
+    if (pid !== undefined) this.pids[side].push(pid);
     return client;
   }
 }

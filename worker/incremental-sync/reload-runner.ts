@@ -113,9 +113,9 @@ export class ReloadRunner {
   }
 
   async #reload(tables: readonly ListedTable[]): Promise<void> {
-    const { migration, prepared, sync } = { migration: this.#migration, prepared: this.#prepared, sync: this.#sync };
+    const [migration, prepared] = [this.#migration, this.#prepared];
     try {
-      await inPhase(migration, { name: "reload" }, () => reloadTables(migration, prepared, sync, tables));
+      await inPhase(migration, { name: "reload" }, () => reloadTables(migration, prepared, this.#sync, tables));
     } catch (thrown) {
       // What is about the tables, or about taking their snapshot, is theirs; all else is tried again or ends the migration.
       if (migration.signal.aborted || !(thrown instanceof MigrationError) || ENDS.has(thrown.kind)) throw thrown;

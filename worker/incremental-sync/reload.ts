@@ -3,11 +3,10 @@ import { MigrationError, reported, type ReportedError } from "../../contracts/er
 import { formatLsn } from "../../contracts/lsn.ts";
 import { displayName, tableKey } from "../../contracts/tables.ts";
 import { readLedger, tableLoads } from "../full-load/ledger.ts";
-import { makePlan } from "../full-load/load-phase.ts";
+import { loadOptions, makePlan, slotOptions } from "../full-load/load-phase.ts";
 import { type LoadProgress, loadTables } from "../full-load/load-tables.ts";
 import { type LoadTable } from "../full-load/plan.ts";
 import { SnapshotLost } from "../full-load/snapshot-lost.ts";
-import { throttleOf } from "../full-load/throttle.ts";
 import { type Migration } from "../migration.ts";
 import { withConnection } from "../postgres/connect.ts";
 import { quoteTable } from "../postgres/quote.ts";
@@ -103,13 +102,13 @@ async function suspendUnfit(
   found: ReadonlySet<string>,
 ): Promise<Set<string>> {
   const gone = tables.filter((table) => !found.has(tableKey(table)));
-  if (gone.length > 0) await suspend(migration, gone, whyGone(migration, gone));
+  if (gone.length > 0) await suspend(migration, gone, whyUnfit(migration, "TableMissingOnSource", gone));
   const wanted = new Set(tables.map(tableKey));
   const without = prepared.tables.filter(
     (table) => wanted.has(tableKey(table)) && found.has(tableKey(table)) && table.definition.identity.kind === "nothing",
   );
   const refused = migration.settings.tablesWithoutKey === "refuse" ? withNeighbours(prepared.tables, without) : [];
-  if (refused.length > 0) await suspend(migration, refused, whyWithout(migration, refused));
+  if (refused.length > 0) await suspend(migration, refused, whyUnfit(migration, "NoReplicaIdentity", refused));
   return new Set([...gone, ...refused].map(tableKey));
 }
 
@@ -130,10 +129,7 @@ async function publishAgain({ source, signal }: Migration, prepared: Prepared, f
   );
 }
 
-const inOwned = (
-  { target, ownership, signal }: Migration,
-  work: (client: Parameters<Parameters<typeof withConnection>[2]>[0]) => Promise<void>,
-): Promise<void> =>
+const inOwned = ({ target, ownership, signal }: Migration, work: (client: pg.Client) => Promise<void>): Promise<void> =>
   withRetry(() => withConnection(target, { purpose: "reload" }, (client) => inOwnedTransaction(client, ownership, () => work(client))), {
     signal,
   });
@@ -168,19 +164,16 @@ async function readTablesAgain(
   });
 }
 
-const whyGone = (migration: Migration, [table]: readonly ListedTable[]): ReportedError =>
-  whySuspended(
-    migration,
-    new MigrationError("TableMissingOnSource", table ? { table: displayName(table), detail: `${displayName(table)}.` } : {}),
-    "Drop it on the target as well and start a new migration without it, or make it again on the source and reload it.",
-  );
+const AFTER = {
+  TableMissingOnSource: "Drop it on the target as well and start a new migration without it, or make it again on the source and reload it.",
+  NoReplicaIdentity: "Then reload the table.",
+} as const;
 
-const whyWithout = (migration: Migration, [table]: readonly ListedTable[]): ReportedError =>
-  whySuspended(
-    migration,
-    new MigrationError("NoReplicaIdentity", table ? { table: displayName(table), detail: `${displayName(table)}.` } : {}),
-    "Then reload the table.",
-  );
+/** Why tables cannot be loaded as they are, in the name of the first. */
+function whyUnfit(migration: Migration, kind: keyof typeof AFTER, [table]: readonly ListedTable[]): ReportedError {
+  const detail = table ? { table: displayName(table), detail: `${displayName(table)}.` } : {};
+  return whySuspended(migration, new MigrationError(kind, detail), AFTER[kind]);
+}
 
 /** Loads what is left under a new snapshot. @returns false when the snapshot was lost before all was loaded. */
 async function loadOnce(
@@ -190,30 +183,21 @@ async function loadOnce(
   onTableFailed: (table: LoadTable, thrown: Error) => Promise<void>,
 ): Promise<boolean> {
   if (tables.length === 0) return true;
-  const { source, target, ownership, settings, signal, log } = migration;
+  const { source, settings, signal, log } = migration;
   const snapshot = await withRetry(
     () =>
       temporarySnapshot(source, {
-        slot: `${prepared.row.slot.slice(0, 50)}_r${ownership.epoch}`,
-        plugin: prepared.row.plugin,
-        timeoutMs: settings.slotTimeoutSeconds * 1000,
-        signal,
+        ...slotOptions(migration, prepared, signal),
+        slot: `${prepared.row.slot.slice(0, 50)}_r${migration.ownership.epoch}`,
       }),
     { signal },
   );
   log.info({ event: "reload.snapshot", lsn: formatLsn(snapshot.lsn) }, "the snapshot of the reload is taken");
   try {
+    const plan = await makePlan(migration, { ...prepared, tables }, signal);
     await loadTables({
-      source,
-      target,
-      ownership,
-      plan: await makePlan(migration, { ...prepared, tables }, signal),
-      snapshot,
+      ...loadOptions(migration, prepared, { plan, snapshot, signal }),
       settings: { ...settings, onExistingRows: "truncate" },
-      throttle: throttleOf(settings.maxLoadMBps),
-      canBeReplica: prepared.canBeReplica,
-      clientEncoding: prepared.clientEncoding,
-      signal,
       onProgress: (table, progress) => showProgress(migration, table, progress),
       onTableLoaded: (table, progress) => showProgress(migration, table, progress),
       onTableFailed,

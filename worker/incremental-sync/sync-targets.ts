@@ -4,9 +4,10 @@ import { type Migration } from "../migration.ts";
 import { withConnection } from "../postgres/connect.ts";
 import { readTables, type TableDefinition } from "../source/catalog.ts";
 import { readPartitionConditions } from "../source/partition-conditions.ts";
+import { showCounts } from "../target/known-progress.ts";
 import { type ListedTable } from "../target/listed-tables.ts";
 import { type Prepared } from "../target/prepare.ts";
-import { readAppliedFrom, readCounts } from "../target/table-rows.ts";
+import { readAppliedFrom } from "../target/table-rows.ts";
 import { readSuspended } from "../target/table-states.ts";
 import { readTargetColumns, type TargetColumns } from "../target/target-columns.ts";
 import { type SyncTarget } from "./sync-table.ts";
@@ -65,11 +66,10 @@ function fitTarget(table: ListedTable, definition: TableDefinition, columnsOf: T
 
 /** What earlier workers know of the tables goes on the board: their counters, and why some of them are suspended. */
 export async function showTables({ target, board }: Migration): Promise<void> {
-  const { counts, suspended } = await withConnection(target, { purpose: "tables" }, async (client) => ({
-    counts: await readCounts(client),
-    suspended: await readSuspended(client),
-  }));
-  for (const { schema, name, ...change } of counts) board.table({ schema, name }, change);
+  const suspended = await withConnection(target, { purpose: "tables" }, async (client) => {
+    await showCounts(board, client);
+    return readSuspended(client);
+  });
   for (const { schema, name, error, isReloadAsked } of suspended.values())
     if (error && !isReloadAsked) board.table({ schema, name }, { state: "ERROR", error });
 }

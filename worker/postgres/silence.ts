@@ -1,5 +1,6 @@
 import { type Socket } from "node:net";
 import pg from "pg";
+import { processIdOf } from "./process-id.ts";
 
 interface SilenceLimits {
   /** A session that waits for its server and hears nothing for so long is looked after. */
@@ -30,7 +31,7 @@ const watches = new WeakMap<pg.Client, SilenceWatch>();
 
 /** Watches a connected client for as long as its socket lives. */
 export function watchSilence(client: pg.Client, options: Pick<Watched, "config"> & Partial<Pick<Watched, "onlyReads" | "limits">>): void {
-  const pid = "processID" in client && typeof client.processID === "number" ? client.processID : 0;
+  const pid = processIdOf(client) ?? 0;
   const watch = new SilenceWatch({ onlyReads: false, limits: LIMITS, ...options, socket: client.connection.stream as Socket, pid });
   watch.isWaiting = () => "readyForQuery" in client && client.readyForQuery === false;
   watches.set(client, watch);

@@ -4,6 +4,7 @@ import { parseLsn, type Lsn } from "../../contracts/lsn.ts";
 import { passing } from "../fault-points.ts";
 import { clientConfig, connectError, versionNum, withConnection } from "../postgres/connect.ts";
 import { failureCode } from "../postgres/failures.ts";
+import { processIdOf } from "../postgres/process-id.ts";
 import { quoteName } from "../postgres/quote.ts";
 import { type Server } from "../postgres/server.ts";
 import { readOpenTransactions, sayTransaction } from "../validation/open-transactions.ts";
@@ -129,7 +130,7 @@ class Exporter {
     this.client = client;
     this.timeoutMs = timeoutMs;
     this.signal = signal;
-    this.pid = "processID" in client && typeof client.processID === "number" ? client.processID : undefined;
+    this.pid = processIdOf(client);
     client.once("end", () => (this.isAlive = false));
   }
 

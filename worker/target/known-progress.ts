@@ -37,6 +37,6 @@ export async function showKnownProgress(
 }
 
 /** Counters of earlier workers, and of earlier connections, go on from where they were. */
-async function showCounts(board: ProgressBoard, target: pg.ClientBase): Promise<void> {
+export async function showCounts(board: ProgressBoard, target: pg.ClientBase): Promise<void> {
   for (const { schema, name, ...change } of await readCounts(target)) board.table({ schema, name }, change);
 }
