@@ -8,7 +8,8 @@ import { withRetry } from "../postgres/retry.ts";
 import { type Server } from "../postgres/server.ts";
 import { type ListedTable } from "../target/listed-tables.ts";
 import { inOwnedTransaction, type Ownership } from "../target/ownership.ts";
-import { listSequences, readSequences, type ListedSequence, type SequenceState } from "./sequences.ts";
+import { listSequences, type ListedSequence } from "./list-sequences.ts";
+import { readSequences, type SequenceState } from "./sequences.ts";
 
 /** A migrated table: its own name, its name on the target, and the partitioned table above it, which may own the sequence. */
 export interface SequenceTable extends TableName {
