@@ -43,12 +43,22 @@ export function fold(changes: readonly Change[]): Segment[] {
     current = new Map();
   };
   for (const change of changes) {
+    if (isToldAnew(current, change)) close();
     if (foldInto(current, change)) continue;
     close();
     segments.push({ kind: "single", change });
   }
   close();
   return segments;
+}
+
+/**
+ * The stream has described the table once more: it is another one here, whose rows would be folded beside those of the first,
+ * and where several tables go to one target their order would be lost (see inStages).
+ */
+function isToldAnew(current: ReadonlyMap<SyncTable, unknown>, change: Change): boolean {
+  if (change.kind === "truncate" || change.table.definition.isTargetShared !== true || current.has(change.table)) return false;
+  return [...current.keys()].some(({ definition }) => definition === change.table.definition);
 }
 
 /** Folds one change into the rows; false, with nothing changed, when it cannot be folded. */

@@ -1,6 +1,7 @@
 import { type Change } from "./change.ts";
 import { type SyncColumn, type SyncTable } from "./sync-table.ts";
 import { type Tuple, valuesOf } from "./tuple.ts";
+import { withoutModifier } from "../schema/compare.ts";
 
 /** One statement for one change, with its parameters as bytes in text form, and how many rows it must touch. */
 export interface Statement {
@@ -22,6 +23,18 @@ const PLAIN_EQUALITY = new Set([
 
 /** Equal under the collation C only when they are the same; other collations may be blind to case or accents. */
 const COLLATED = new Set([25 /* text */, 1043 /* varchar */]);
+
+/** Types of a user's own begin at this oid (access/transam.h). */
+const FIRST_USER_OID = 16_384;
+
+/** regproc, regprocedure, regoper, regoperator, regclass, regtype, regconfig, regdictionary, regnamespace, regrole, regcollation. */
+const REGISTERED = new Set([24, 2202, 2203, 2204, 2205, 2206, 3734, 3769, 4089, 4096, 4191]);
+
+/**
+ * Types whose equality is that of another type (of record, of oid), which a parameter without a type would be read as. No
+ * built-in type with a modifier is among them: its bare name would cut the value.
+ */
+const isNamed = (typeOid: number): boolean => typeOid >= FIRST_USER_OID || REGISTERED.has(typeOid);
 
 /** The statement that does to the target what the change did to the source, for use in the order of the source. */
 export function statementFor(change: Change): Statement {
@@ -52,10 +65,13 @@ function updateStatement(table: SyncTable, old: Tuple | undefined, row: Tuple): 
   const set = table.columns.filter(({ position }) => values[position] !== undefined);
   const parameters: (Buffer | null)[] = set.map(({ position }) => values[position] ?? null);
   const where = whereRow(table, old ?? row, parameters);
-  const assignments = set.map(({ quoted }, n) => `${quoted} = $${n + 1}`).join(", ");
+  const assignments = set.map(({ quoted }, n) => `${quoted} = $${n + 1}`).join(", ") || nothingSent(table);
   const sql = `UPDATE ${table.targetSql} SET ${assignments} WHERE ${where.sql}`;
   return { sql, values: where.parameters, rowCount: 1, table };
 }
+
+/** All values are TOASTed and none was touched. The row is looked for even so: that it is there was the source's word. */
+const nothingSent = ({ columns: [column] }: SyncTable): string => `${column?.quoted} = ${column?.quoted}`;
 
 function deleteStatement(table: SyncTable, old: Tuple): Statement {
   const where = whereRow(table, old, []);
@@ -86,7 +102,7 @@ function whereRow(table: SyncTable, row: Tuple, before: readonly (Buffer | null)
 
 /** Keys are compared as their index does; without a key, equal must mean the same, which a collation may see otherwise. */
 function equals({ quoted, typeOid, typeName }: SyncColumn, parameter: number, isKeyed: boolean): string {
-  if (isKeyed) return `${quoted} = $${parameter}`;
+  if (isKeyed) return `${quoted} = $${parameter}${isNamed(typeOid) ? `::${withoutModifier(typeName)}` : ""}`;
   if (COLLATED.has(typeOid)) return `${quoted} COLLATE "C" = $${parameter}`;
   if (PLAIN_EQUALITY.has(typeOid)) return `${quoted} = $${parameter}`;
   return `${quoted}::text COLLATE "C" = ($${parameter}::${typeName})::text COLLATE "C"`;

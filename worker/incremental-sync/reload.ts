@@ -13,7 +13,6 @@ import { quoteTable } from "../postgres/quote.ts";
 import { withRetry } from "../postgres/retry.ts";
 import { readTables, type TableDefinition } from "../source/catalog.ts";
 import { temporarySnapshot } from "../source/snapshot.ts";
-import { readTargetTables } from "../target/find-targets.ts";
 import { type ListedTable, pinAgain, readListedTables } from "../target/listed-tables.ts";
 import { inOwnedTransaction } from "../target/ownership.ts";
 import { arePublished } from "../source/publication.ts";
@@ -142,9 +141,7 @@ async function refreshTables(migration: Migration, prepared: Prepared, tables: r
     { signal },
   );
   const { tablesWithoutKey } = migration.settings;
-  await inOwned(migration, async (client) =>
-    pinAgain(client, tables, { source: definitions, target: await readTargetTables(client, prepared.targetVersionNum), tablesWithoutKey }),
-  );
+  await inOwned(migration, (client) => pinAgain(client, tables, { source: definitions, tablesWithoutKey }));
   prepared.tables = await readTablesAgain(migration, prepared, definitions, target);
   const wanted = new Set(tables.map(tableKey));
   return new Set(definitions.map(tableKey).filter((key) => wanted.has(key)));

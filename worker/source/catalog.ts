@@ -28,6 +28,8 @@ export interface TableDefinition extends TableName {
   readonly identity: ReplicaIdentity;
   /** Columns of the primary key in key order; empty without one. */
   readonly primaryKey: readonly string[];
+  /** Two rows may have one key until the transaction or the statement ends. */
+  readonly isKeyDeferrable?: boolean;
   /** The topmost partitioned table above, when this is a partition. */
   readonly partitionRoot: TableName | undefined;
   /** Keys and bounds from the root down to this partition, as SQL has them: equal paths hold equal rows. */
@@ -185,6 +187,7 @@ function toTable(row: TableRow, columns: readonly Column[]): TableDefinition {
     columns,
     identity: toIdentity(row, columns),
     primaryKey: row.pkey ?? [],
+    ...(row.pkey !== null && !row.pkey_immediate ? { isKeyDeferrable: true } : {}),
     partitionRoot: row.root_schema !== null && row.root_name !== null ? { schema: row.root_schema, name: row.root_name } : undefined,
     partitionPath: row.partition_path ?? undefined,
     isUnlogged: row.unlogged,

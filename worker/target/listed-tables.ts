@@ -37,7 +37,7 @@ export async function listTables(client: pg.Client, ownership: Ownership, list: 
       targetName: found?.definition.name ?? table.name,
       partitioned: found?.isPartitioned ?? false,
       columns: copiedColumns(table).map(({ name }) => name),
-      key: keyColumns(table, found?.definition),
+      key: keyColumns(table),
       ...identityFacts(table, tablesWithoutKey),
     };
   });
@@ -58,18 +58,17 @@ export async function listTables(client: pg.Client, ownership: Ownership, list: 
 export async function pinAgain(
   client: pg.ClientBase,
   tables: readonly ListedTable[],
-  { source: found, target, tablesWithoutKey }: Omit<TableList, "joinsLate">,
+  { source: found, tablesWithoutKey }: Pick<TableList, "source" | "tablesWithoutKey">,
 ): Promise<void> {
   const sources = new Map(found.map((table) => [tableKey(table), table]));
-  const targets = new Map([...target.plain, ...target.partitioned].map((table) => [tableKey(table), table]));
-  const rows = tables.flatMap(({ schema, name, target: goesTo }) => {
+  const rows = tables.flatMap(({ schema, name }) => {
     const source = sources.get(tableKey({ schema, name }));
     if (!source) return [];
     return {
       schema,
       name,
       columns: copiedColumns(source).map((column) => column.name),
-      key: keyColumns(source, targets.get(tableKey(goesTo))),
+      key: keyColumns(source),
       ...identityFacts(source, tablesWithoutKey),
     };
   });
@@ -96,15 +95,15 @@ const identityFacts = ({ identity }: TableDefinition, tablesWithoutKey: Settings
 });
 
 /**
- * What tells rows apart on the target: the source's identity, or, with REPLICA IDENTITY FULL, the target's primary key
- * (the old row has all columns, so the key is among them).
+ * What tells rows apart: the source's identity, or, with REPLICA IDENTITY FULL, its primary key (the old row has all columns,
+ * so the key is among them). Not the target's, and none that is deferrable: the source must never have had two rows with one
+ * key, not even for a moment, or the rows that swap their keys would be taken for each other.
  */
-function keyColumns(source: TableDefinition, target: TableDefinition | undefined): readonly string[] {
-  if (source.identity.kind === "key") return source.identity.columns;
-  if (source.identity.kind === "nothing") return [];
-  const columns = new Set(copiedColumns(source).map(({ name }) => name));
-  const key = target?.primaryKey ?? [];
-  return key.every((name) => columns.has(name)) ? key : [];
+function keyColumns({ identity, primaryKey, isKeyDeferrable, ...source }: TableDefinition): readonly string[] {
+  if (identity.kind === "key") return identity.columns;
+  if (identity.kind === "nothing" || isKeyDeferrable === true) return [];
+  const isGenerated = source.columns.some((column) => column.isGenerated && primaryKey.includes(column.name));
+  return isGenerated ? [] : primaryKey;
 }
 
 interface Row {

@@ -150,6 +150,19 @@ describe("folding changes", () => {
     ]);
   });
 
+  test("a table that is described again is a stretch of its own where others go to the same target: order decides there", () => {
+    const shared = { ...table, definition: { ...table.definition, isTargetShared: true } };
+    const again = { ...shared, number: 1 };
+    const row = tuple(["1", "x", "x"]);
+    const segments = fold([
+      { kind: "insert", table: shared, row },
+      { kind: "delete", table: again, old: row },
+    ]);
+    expect(
+      segments.map((segment) => segment.kind === "net" && segment.tables.map((net) => [net.inserts.length, net.deletes.length])),
+    ).toEqual([[[1, 0]], [[0, 1]]]);
+  });
+
   test("a key that changes together with a value that was not sent stands alone", () => {
     const changes = history([{ op: 3, key: 1, other: 4, value: "x", isUnchanged: true }]);
     expect(fold(changes).map(({ kind }) => kind)).toEqual(["single"]);
