@@ -25,6 +25,7 @@ import { type SequenceKeeper } from "./sequence-keeper.ts";
 import { copySequences } from "./sequences-phase.ts";
 import { lowerFence, raiseFence, withUnfencedSource } from "./source-fence.ts";
 import { CutoverLog } from "./cutover-log.ts";
+import { listedErrors } from "./listed-phase.ts";
 
 /**
  * Waits until the target has caught up, then for the user's word, and cuts over. Returns once source and target are proven
@@ -159,7 +160,7 @@ async function proveAndRestore(migration: Migration, prepared: Prepared, { sync,
   const marker = await steps.step("drain pending changes", () => drain(migration, prepared, sync));
   steps.drained(formatLsn(marker));
   const late = sync.watchFrom(marker);
-  requireNoErrors(await partitionErrors(migration, prepared));
+  requireNoErrors([...(await listedErrors(migration, prepared)), ...(await partitionErrors(migration, prepared))]);
   await steps.step("copy unlogged tables again", () => copyUnlogged(migration, prepared));
   const differences = await steps.step("compare both sides", () => compareBothSides(migration, prepared, steps));
   await steps.step("look for late writes", () => drain(migration, prepared, sync));

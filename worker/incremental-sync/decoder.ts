@@ -21,6 +21,7 @@ const NOTHING: StreamEvent = { kind: "nothing" };
 /** Turns the messages of one stream of pgoutput into events. One for each connection: relations are told anew on each. */
 export class PgoutputDecoder {
   readonly #targets: ReadonlyMap<string, SyncTarget>;
+  readonly #byOid: ReadonlyMap<number | undefined, SyncTarget>;
   readonly #typeName: (oid: number) => string | undefined;
   readonly #tables = new Map<number, SyncTable | undefined>();
   /** Which columns of a relation are kept, where not all are. */
@@ -36,6 +37,7 @@ export class PgoutputDecoder {
    */
   constructor(targets: ReadonlyMap<string, SyncTarget>, typeName: (oid: number) => string | undefined = () => undefined) {
     this.#targets = targets;
+    this.#byOid = new Map([...targets.values()].map((target) => [target.sourceOid, target]));
     this.#typeName = typeName;
   }
 
@@ -67,7 +69,8 @@ export class PgoutputDecoder {
   }
 
   #learn(relation: Relation): void {
-    const target = this.#targets.get(tableKey(relation));
+    // A table that was renamed stays what it is; the cutover asks for its name back.
+    const target = this.#targets.get(tableKey(relation)) ?? this.#byOid.get(relation.id);
     if (target?.snapshotLsn === LSN_NEVER) {
       this.#suspended.add(relation.id);
       this.#tables.set(relation.id, undefined);

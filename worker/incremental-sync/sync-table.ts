@@ -9,6 +9,8 @@ import { type Relation } from "./pgoutput.ts";
 
 /** What the migration knows of a table before its first change arrives. */
 export interface SyncTarget extends TableName {
+  /** Where it is known: the table on the source, whatever it is called by now. */
+  readonly sourceOid?: number;
   /** Name on the target; a partition may go to a table that is cut otherwise. */
   readonly target: TableName;
   readonly isTargetPartitioned: boolean;

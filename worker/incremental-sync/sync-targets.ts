@@ -47,11 +47,12 @@ async function readSource(
 }
 
 function fitTarget(table: ListedTable, definition: TableDefinition, columnsOf: TargetColumns): Omit<SyncTarget, "snapshotLsn"> {
-  const { schema, name, target, isTargetPartitioned, isTargetShared, sourceColumns, keyColumns, isInsertOnly } = table;
+  const { schema, name, sourceOid, target, isTargetPartitioned, isTargetShared, sourceColumns, keyColumns, isInsertOnly } = table;
   const targetColumns = columnsOf(target);
   return {
     schema,
     name,
+    sourceOid,
     target,
     isTargetPartitioned,
     isTargetShared,

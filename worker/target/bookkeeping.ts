@@ -79,6 +79,7 @@ const SCHEMA = `
     table_name text NOT NULL,
     target_schema text,
     target_name text,
+    source_oid oid,
     is_target_partitioned bool NOT NULL DEFAULT false,
     source_columns text[] NOT NULL DEFAULT '{}',
     key_columns text[] NOT NULL DEFAULT '{}',

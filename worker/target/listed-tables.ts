@@ -8,6 +8,8 @@ import { inOwnedTransaction, type Ownership } from "./ownership.ts";
 /** A table of the migration: what the source says of it now, and what was pinned when the migration began. */
 export interface ListedTable extends TableName {
   readonly definition: TableDefinition;
+  /** The table that was listed, or loaded anew, whatever it is called by now. */
+  readonly sourceOid: number;
   /** Where its rows go. */
   readonly target: TableName;
   /** The target's table is partitioned in another way than the source's: rows are written to it as a whole. */
@@ -33,6 +35,7 @@ export async function listTables(client: pg.Client, ownership: Ownership, list: 
     return {
       schema: table.schema,
       name: table.name,
+      oid: table.oid,
       targetSchema: found?.definition.schema ?? table.schema,
       targetName: found?.definition.name ?? table.name,
       partitioned: found?.isPartitioned ?? false,
@@ -43,9 +46,9 @@ export async function listTables(client: pg.Client, ownership: Ownership, list: 
   });
   await inOwnedTransaction(client, ownership, () =>
     client.query(
-      `INSERT INTO pgdms.table_sync (schema_name, table_name, target_schema, target_name, is_target_partitioned, source_columns, key_columns,
+      `INSERT INTO pgdms.table_sync (schema_name, table_name, source_oid, target_schema, target_name, is_target_partitioned, source_columns, key_columns,
                                      is_insert_only, had_no_identity, is_suspended, is_reload_asked)
-       SELECT r->>'schema', r->>'name', r->>'targetSchema', r->>'targetName', (r->>'partitioned')::bool, ARRAY(SELECT jsonb_array_elements_text(r->'columns')), ARRAY(SELECT jsonb_array_elements_text(r->'key')),
+       SELECT r->>'schema', r->>'name', (r->>'oid')::oid, r->>'targetSchema', r->>'targetName', (r->>'partitioned')::bool, ARRAY(SELECT jsonb_array_elements_text(r->'columns')), ARRAY(SELECT jsonb_array_elements_text(r->'key')),
               (r->>'insertOnly')::bool, (r->>'noIdentity')::bool, $2, $2
          FROM jsonb_array_elements($1::jsonb) AS r
        ON CONFLICT DO NOTHING`,
@@ -67,13 +70,14 @@ export async function pinAgain(
     return {
       schema,
       name,
+      oid: source.oid,
       columns: copiedColumns(source).map((column) => column.name),
       key: keyColumns(source),
       ...identityFacts(source, tablesWithoutKey),
     };
   });
   await client.query(
-    `UPDATE pgdms.table_sync k SET source_columns = ARRAY(SELECT jsonb_array_elements_text(r->'columns')),
+    `UPDATE pgdms.table_sync k SET source_oid = (r->>'oid')::oid, source_columns = ARRAY(SELECT jsonb_array_elements_text(r->'columns')),
             key_columns = ARRAY(SELECT jsonb_array_elements_text(r->'key')), is_insert_only = (r->>'insertOnly')::bool,
             had_no_identity = had_no_identity OR (r->>'noIdentity')::bool
        FROM jsonb_array_elements($1::jsonb) AS r WHERE k.schema_name = r->>'schema' AND k.table_name = r->>'name'`,
@@ -109,6 +113,7 @@ function keyColumns({ identity, primaryKey, isKeyDeferrable, ...source }: TableD
 interface Row {
   readonly schema_name: string;
   readonly table_name: string;
+  readonly source_oid: number;
   readonly target_schema: string;
   readonly target_name: string;
   readonly is_target_partitioned: boolean;
@@ -119,23 +124,37 @@ interface Row {
   readonly had_no_identity: boolean;
 }
 
-/** Names of the tables in the list. */
-export async function readListedNames(client: pg.ClientBase): Promise<TableName[]> {
-  return (await client.query<TableName>("SELECT schema_name AS schema, table_name AS name FROM pgdms.table_sync")).rows;
+/** What is written down of a table, whether the source still has it or not. */
+export interface ListedName extends TableName, Pick<ListedTable, "target" | "sourceOid"> {}
+
+/** The tables in the list by name. */
+export async function readListedNames(client: pg.ClientBase): Promise<ListedName[]> {
+  const { rows } = await client.query<
+    TableName & { readonly sourceOid: number; readonly targetSchema: string; readonly targetName: string }
+  >(
+    `SELECT schema_name AS schema, table_name AS name, source_oid AS "sourceOid",
+            coalesce(target_schema, schema_name) AS "targetSchema", coalesce(target_name, table_name) AS "targetName"
+       FROM pgdms.table_sync ORDER BY schema_name, table_name`,
+  );
+  return rows.map(({ targetSchema, targetName, ...table }) => ({ ...table, target: { schema: targetSchema, name: targetName } }));
 }
 
-/** Reads the list back, with the source's definitions of today. A table that the source no longer has is left out. */
+/**
+ * Reads the list back, with the source's definitions of today: of a table that was renamed those of its other name. A table that
+ * the source no longer has is left out.
+ */
 export async function readListedTables(client: pg.ClientBase, source: readonly TableDefinition[]): Promise<ListedTable[]> {
   const { rows } = await client.query<Row>(
-    `SELECT schema_name, table_name, coalesce(target_schema, schema_name) AS target_schema, coalesce(target_name, table_name) AS target_name,
+    `SELECT schema_name, table_name, source_oid, coalesce(target_schema, schema_name) AS target_schema, coalesce(target_name, table_name) AS target_name,
             is_target_partitioned, count(*) OVER (PARTITION BY target_schema, target_name) > 1 AS is_target_shared,
             source_columns, key_columns, is_insert_only, had_no_identity
        FROM pgdms.table_sync ORDER BY schema_name, table_name`,
   );
   const definitions = new Map(source.map((table) => [tableKey(table), table]));
+  const byOid = new Map(source.map((table) => [table.oid, table]));
   return rows.flatMap((row) => {
     const name = { schema: row.schema_name, name: row.table_name };
-    const definition = definitions.get(tableKey(name));
+    const definition = definitions.get(tableKey(name)) ?? byOid.get(row.source_oid);
     if (!definition) return [];
     return {
       ...name,
@@ -143,6 +162,7 @@ export async function readListedTables(client: pg.ClientBase, source: readonly T
       isTargetPartitioned: row.is_target_partitioned,
       isTargetShared: row.is_target_shared,
       definition,
+      sourceOid: row.source_oid,
       sourceColumns: row.source_columns,
       keyColumns: row.key_columns,
       isInsertOnly: row.is_insert_only,

@@ -116,9 +116,34 @@ describe("the source is changed while changes are followed", () => {
     await finish(["m"]);
   });
 
+  test("tables that are renamed or dropped keep the cutover from being done, whoever leads it and whether rows are compared or not", async () => {
+    const setting = { migrationSetting: { compareAtCutover: "none" } };
+    const first = await start(
+      setting.migrationSetting,
+      `${SCHEMA}; CREATE TRIGGER t BEFORE UPDATE ON b FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()`,
+    );
+    await pair.source.query(
+      "CREATE SCHEMA other; ALTER TABLE a SET SCHEMA other; ALTER TABLE other.a RENAME TO c; INSERT INTO other.c VALUES (100, 'sad'); DROP TABLE b",
+    );
+    await arrives("SELECT FROM a WHERE id = 100");
+    first.orders.stop();
+    migration = runMigration(pair, setting, { taskId: first.taskId, epoch: 2, ended: undefined });
+    await pair.source.query("INSERT INTO other.c VALUES (101, 'sad')");
+    await arrives("SELECT FROM a WHERE id = 101");
+    const asked = await migration.cutOver();
+    expect(asked).toMatchObject([
+      { code: "PG1206", message: expect.stringContaining("public.a is called other.c") as string },
+      { code: "PG1119", remedy: expect.stringContaining('DROP TABLE "public"."b";') as string },
+    ]);
+    await pair.target.query("DROP TABLE b");
+    await pair.source.query(/On the source: (.*;) Then/.exec(asked[0]?.remedy ?? "")?.[1] ?? "");
+    await finish(["a"]);
+  });
+
   test("a table that was dropped and made again is published again when it is loaded anew", async () => {
-    const { reload } = await start();
+    const { cutOver, reload } = await start({ compareAtCutover: "none" });
     await pair.source.query("DROP TABLE b; CREATE TABLE b (id int PRIMARY KEY, v text); INSERT INTO b VALUES (1, 'made again')");
+    expect(await cutOver()).toMatchObject([{ code: "PG1206", remedy: expect.stringContaining("Reload the table") as string }]);
     expect(await reload("public.b")).toEqual([]);
     await pair.source.query("INSERT INTO b VALUES (2, 'followed'); UPDATE b SET v = v || '!'; DELETE FROM b WHERE id = 1");
     await arrives("SELECT FROM b WHERE id = 2 AND v = 'followed!'");

@@ -1,0 +1,85 @@
+import { reported, type ReportedError } from "../../contracts/errors.ts";
+import { displayName, tableKey, type TableName } from "../../contracts/tables.ts";
+import { type Migration } from "../migration.ts";
+import { withConnection } from "../postgres/connect.ts";
+import { quoteName, quoteTable } from "../postgres/quote.ts";
+import { withRetry } from "../postgres/retry.ts";
+import { readTables, type TableDefinition } from "../source/catalog.ts";
+import { readTargetTables } from "../target/find-targets.ts";
+import { type ListedName, readListedNames } from "../target/listed-tables.ts";
+import { type Prepared } from "../target/prepare.ts";
+
+/**
+ * Looks whether the source still has the tables that were listed, and under their names: the changes of a table that was renamed,
+ * or that another one took the name of, may not all be in the stream. Tables that were dropped on both sides leave the migration.
+ * @returns what is to be done about the others.
+ */
+export async function listedErrors(migration: Migration, prepared: Prepared): Promise<ReportedError[]> {
+  const { source, target, settings, signal } = migration;
+  const [found, { listed, onTarget }] = await withRetry(
+    () =>
+      Promise.all([
+        withConnection(source, { purpose: "listed" }, (client) => readTables(client, prepared.sourceVersionNum)),
+        withConnection(target, { purpose: "listed" }, async (client) => {
+          const { plain, partitioned } = await readTargetTables(client, prepared.targetVersionNum);
+          return { listed: await readListedNames(client), onTarget: new Set([...plain, ...partitioned].map(tableKey)) };
+        }),
+      ]),
+    { signal },
+  );
+  const { gone, errors } = strayed(listed, found);
+  const left = new Set(listed.filter((table) => !gone.includes(table)).map((table) => tableKey(table.target)));
+  // Of a partition whose rows lie among others the comparison knows whether they are gone too.
+  const isCompared = (table: ListedName): boolean => settings.compareAtCutover !== "none" && left.has(tableKey(table.target));
+  const kept = gone.filter((table) => onTarget.has(tableKey(table.target)) && !isCompared(table));
+  const dropped = new Set(gone.filter((table) => !kept.includes(table)).map(tableKey));
+  if (dropped.size > 0) prepared.tables = prepared.tables.filter((table) => !dropped.has(tableKey(table)));
+  return [...errors, ...kept.map(goneError)];
+}
+
+/** Listed tables that are gone on the source, and errors about those that are not what they were. Pure. */
+function strayed(
+  listed: readonly ListedName[],
+  found: readonly Pick<TableDefinition, "schema" | "name" | "oid">[],
+): { readonly gone: ListedName[]; readonly errors: ReportedError[] } {
+  const byName = new Map(found.map((table) => [tableKey(table), table]));
+  const byOid = new Map(found.map((table) => [table.oid, table]));
+  const gone: ListedName[] = [];
+  const errors: ReportedError[] = [];
+  for (const table of listed) {
+    const namesake = byName.get(tableKey(table));
+    const itself = byOid.get(table.sourceOid);
+    if (namesake && namesake === itself) continue;
+    if (namesake) errors.push(madeAnewError(table));
+    else if (itself) errors.push(renamedError(table, itself));
+    else gone.push(table);
+  }
+  return { gone, errors };
+}
+
+const madeAnewError = (table: TableName): ReportedError =>
+  reported("SourceTableChanged", {
+    table: displayName(table),
+    detail: `${displayName(table)} is another table on the source now: it was dropped and made again, or one took the other's name.`,
+    remedy: "Reload the table, then cut over again.",
+  });
+
+function renamedError(table: TableName, now: TableName): ReportedError {
+  const back = { schema: table.schema, name: now.name };
+  const statements = [
+    ...(now.schema === table.schema ? [] : [`ALTER TABLE ${quoteTable(now)} SET SCHEMA ${quoteName(table.schema)};`]),
+    ...(now.name === table.name ? [] : [`ALTER TABLE ${quoteTable(back)} RENAME TO ${quoteName(table.name)};`]),
+  ];
+  return reported("SourceTableChanged", {
+    table: displayName(table),
+    detail: `${displayName(table)} is called ${displayName(now)} on the source now.`,
+    remedy: `On the source: ${statements.join(" ")} Then reload the table, and cut over again.`,
+  });
+}
+
+const goneError = (table: ListedName): ReportedError =>
+  reported("TableMissingOnSource", {
+    table: displayName(table),
+    detail: `${displayName(table)}.`,
+    remedy: `If it is not needed any more, on the target: DROP TABLE ${quoteTable(table.target)}; then cut over again. Else make it again on the source and reload it.`,
+  });
