@@ -1,4 +1,5 @@
-import { DefaultAzureCredential, type TokenCredential } from "@azure/identity";
+import { type TokenCredential } from "@azure/identity";
+import { azureIdentity } from "../contracts/identity.ts";
 import { openBus, type Bus } from "./bus/bus.ts";
 import { type Config } from "./config.ts";
 import { openSecrets, type SecretStore } from "./secrets/secret-store.ts";
@@ -20,10 +21,7 @@ export interface ControlPlane {
 /** Opens the outside world as the configuration says. Nothing connects before it is used. */
 export function openControlPlane(config: Config): ControlPlane {
   let identity: TokenCredential | undefined;
-  const credential = (): TokenCredential =>
-    (identity ??= new DefaultAzureCredential(
-      config.identityClientId === undefined ? {} : { managedIdentityClientId: config.identityClientId },
-    ));
+  const credential = (): TokenCredential => (identity ??= azureIdentity(config.identityClientId));
   return {
     store: openStore(config.tables, credential),
     bus: openBus(config.serviceBus, config.eventsTopic, credential),

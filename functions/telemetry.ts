@@ -1,10 +1,10 @@
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { DefaultAzureCredential } from "@azure/identity";
 import { type HttpRequest, type HttpResponseInit, type InvocationContext } from "@azure/functions";
 import { context, type Histogram, metrics, type Span, SpanKind, SpanStatusCode, trace, type Tracer } from "@opentelemetry/api";
 import packageJson from "../package.json" with { type: "json" };
 import { type Command, commandsQueue } from "../contracts/commands.ts";
+import { azureIdentity } from "../contracts/identity.ts";
 import { type TaskReport } from "../contracts/reports.ts";
 import { contextOf, SCOPE, telemetryTarget, traceparentOf, type TelemetrySdk } from "../contracts/telemetry.ts";
 
@@ -37,8 +37,7 @@ export async function startTelemetry(
       serviceName: "pgdms-control-plane",
       serviceVersion: packageJson.version,
       instanceId: env["WEBSITE_INSTANCE_ID"] ?? String(process.pid),
-      credential: (clientId = identityClientId) =>
-        new DefaultAzureCredential(clientId === undefined ? {} : { managedIdentityClientId: clientId }),
+      credential: (clientId = identityClientId) => azureIdentity(clientId),
       onProblem,
     });
     reportAge = metrics.getMeter(SCOPE, packageJson.version).createHistogram("pgdms.report.age", {

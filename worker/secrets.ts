@@ -1,7 +1,8 @@
-import { DefaultAzureCredential, type TokenCredential } from "@azure/identity";
+import { type TokenCredential } from "@azure/identity";
 import { SecretClient } from "@azure/keyvault-secrets";
 import { type ConnectionReference } from "../contracts/connection.ts";
 import { MigrationError } from "../contracts/errors.ts";
+import { azureIdentity } from "../contracts/identity.ts";
 import { readSecretFile } from "../contracts/secret-file.ts";
 import { type Server, type Side } from "./postgres/server.ts";
 
@@ -31,24 +32,17 @@ async function readKeyVaultSecret(secretId: string, credential: TokenCredential)
  * @throws MigrationError SecretUnreadable (from `password`), which never carries the secret.
  */
 export function serverFor(side: Side, connection: ConnectionReference, secrets: SecretSource): Server {
-  const identity = lazily(
-    () => new DefaultAzureCredential(secrets.identityClientId === undefined ? {} : { managedIdentityClientId: secrets.identityClientId }),
-  );
+  const identity = azureIdentity(secrets.identityClientId);
   const password = async (): Promise<string | undefined> => {
     const { credential } = connection;
     if (credential.kind === "none") return undefined;
     try {
-      if (credential.kind === "entra") return (await identity().getToken(POSTGRES_SCOPE)).token;
-      if (credential.secretId.startsWith("https://")) return await readKeyVaultSecret(credential.secretId, identity());
+      if (credential.kind === "entra") return (await identity.getToken(POSTGRES_SCOPE)).token;
+      if (credential.secretId.startsWith("https://")) return await readKeyVaultSecret(credential.secretId, identity);
       return await readSecretFile(secrets.secretsFileDir ?? "", credential.secretId);
     } catch (thrown) {
       throw new MigrationError("SecretUnreadable", { detail: `Password of ${connection.userName} on the ${side}.`, cause: thrown });
     }
   };
   return { side, connection, password };
-}
-
-function lazily<T>(make: () => T): () => T {
-  let made: { value: T } | undefined;
-  return () => (made ??= { value: make() }).value;
 }

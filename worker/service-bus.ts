@@ -1,5 +1,5 @@
-import { DefaultAzureCredential } from "@azure/identity";
 import { RetryMode, ServiceBusClient, type ServiceBusClientOptions } from "@azure/service-bus";
+import { azureIdentity } from "../contracts/identity.ts";
 import { type Config } from "./config.ts";
 
 /** The SDK's own default waits 30 s between two tries. */
@@ -10,8 +10,5 @@ export function createServiceBusClient(config: Config, overrides: ServiceBusClie
   const options: ServiceBusClientOptions = { retryOptions: { ...retryOptions, ...overrides } };
   if (config.ServiceBusConnection !== undefined) return new ServiceBusClient(config.ServiceBusConnection, options);
   const namespace = config.ServiceBusConnection__fullyQualifiedNamespace ?? "";
-  const credential = new DefaultAzureCredential(
-    config.AZURE_CLIENT_ID === undefined ? {} : { managedIdentityClientId: config.AZURE_CLIENT_ID },
-  );
-  return new ServiceBusClient(namespace, credential, options);
+  return new ServiceBusClient(namespace, azureIdentity(config.AZURE_CLIENT_ID), options);
 }

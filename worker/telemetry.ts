@@ -1,5 +1,5 @@
-import { DefaultAzureCredential } from "@azure/identity";
 import { type Counter, metrics } from "@opentelemetry/api";
+import { azureIdentity } from "../contracts/identity.ts";
 import { SCOPE, telemetryTarget, type TelemetrySdk } from "../contracts/telemetry.ts";
 import { type Config } from "./config.ts";
 import { observeFigures } from "./figures.ts";
@@ -34,8 +34,7 @@ export async function startTelemetry(env: NodeJS.ProcessEnv, config: Config, log
       serviceName: "pgdms-worker",
       serviceVersion: SOFTWARE_VERSION,
       instanceId: config.WORKER_ID,
-      credential: (clientId = config.AZURE_CLIENT_ID) =>
-        new DefaultAzureCredential(clientId === undefined ? {} : { managedIdentityClientId: clientId }),
+      credential: (clientId = config.AZURE_CLIENT_ID) => azureIdentity(clientId),
       onProblem: (problem) => log.warn({ event: "telemetry.failed", problem }, "telemetry could not be sent"),
     });
     const meter = metrics.getMeter(SCOPE, SOFTWARE_VERSION);
