@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, rm, stat, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { deployables, localParts } from "../../scripts/bundles.ts";
 
@@ -37,12 +37,16 @@ const builds: readonly Build[] = [
  * @throws Error with what the build said
  */
 export async function ensureBuilt(root: string, signal: AbortSignal): Promise<void> {
-  for (const build of builds) {
-    if (await isFresh(root, build)) continue;
-    await alone(join(root, "node_modules/.cache/pgdms-build"), signal, async () => {
-      if (!(await isFresh(root, build))) await run(root, build.script, signal);
-    });
-  }
+  const outcomes = await Promise.allSettled(builds.map((build) => ensureOne(root, build, signal)));
+  const failure = outcomes.find((outcome) => outcome.status === "rejected"); // thrown when none is under way any more
+  if (failure) throw failure.reason;
+}
+
+async function ensureOne(root: string, build: Build, signal: AbortSignal): Promise<void> {
+  if (await isFresh(root, build)) return;
+  await alone(join(root, "node_modules/.cache", `pgdms-${basename(build.script, ".ts")}`), signal, async () => {
+    if (!(await isFresh(root, build))) await run(root, build.script, signal);
+  });
 }
 
 async function isFresh(root: string, { outputs, sources }: Build): Promise<boolean> {

@@ -8,10 +8,10 @@ import { startPostgres } from "../../local/postgres.ts";
  * other versions start theirs.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  await ensureBuilt(dirname(dirname(import.meta.dirname)), new AbortController().signal);
   const [source, target] = await Promise.all([
     startPostgres({ version: "13", settings: { max_replication_slots: "50", max_wal_senders: "50", max_connections: "200" } }),
     startPostgres({ version: "17", settings: { max_replication_slots: "50", max_wal_senders: "50", max_connections: "200" } }),
+    ensureBuilt(dirname(dirname(import.meta.dirname)), new AbortController().signal),
   ]);
   project.provide("postgres13Port", source.port);
   project.provide("postgres17Port", target.port);
