@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { type AxeResults } from "axe-core";
 import { type Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { builtPortal } from "./built-portal.ts";
 import { startBrowser, type Browser } from "./chromium.ts";
 import { type Screen, screens } from "./screens.ts";
@@ -23,55 +23,70 @@ const looks = [
  */
 const focusGuards = "[data-tabster-dummy]";
 
+let browser: Browser;
+let folder: string;
+let page: Page;
+/** The screen that was reached last: the next one may go on from it. */
+let open: { screen: Screen; service: ScriptedService } | undefined;
+
+beforeAll(async () => {
+  [folder, browser] = await Promise.all([builtPortal(), startBrowser()]);
+  page = await browser.context.newPage();
+}, 180_000);
+afterAll(async () => {
+  await browser.close();
+  await open?.service.close();
+});
+
+async function go(screen: Screen): Promise<void> {
+  if (open?.screen === screen) return;
+  const { options, onward } = screen;
+  if (open && onward) {
+    await onward(page);
+    open = { ...open, screen };
+    return;
+  }
+  await page.goto("about:blank");
+  await open?.service.close();
+  open = { screen, service: await startScriptedService({ folder, ...options }) }; // on a port of its own: the page keeps nothing
+  await screen.open(page, open.service);
+}
+
+/** As when the system changes its colours and the window its size; resolves when nothing changes any more. */
+async function wear({ colorScheme, viewport }: (typeof looks)[number]): Promise<void> {
+  await page.emulateMedia({ colorScheme });
+  await page.setViewportSize(viewport);
+  await page.waitForFunction(
+    `document.documentElement.style.colorScheme === "${colorScheme}" && !document.getAnimations().some((one) => one instanceof CSSTransition)`,
+  );
+}
+
 /** axe is put into the page by the browser itself, past the page's own policy. */
-async function violationsOf(page: Page): Promise<string[]> {
-  const session = await page.context().newCDPSession(page);
-  await session.send("Runtime.evaluate", { expression: await readFile(axePath, "utf8") });
-  const { violations } = await page.evaluate<AxeResults>(`axe.run({ exclude: ["${focusGuards}"] }, { resultTypes: ["violations"] })`);
-  return violations
+async function violations(): Promise<string[]> {
+  if (!(await page.evaluate("'axe' in window"))) {
+    const session = await page.context().newCDPSession(page);
+    await session.send("Runtime.evaluate", { expression: await readFile(axePath, "utf8") });
+    await session.detach();
+  }
+  const results = await page.evaluate<AxeResults>(`axe.run({ exclude: ["${focusGuards}"] }, { resultTypes: ["violations"] })`);
+  return results.violations
     .filter(({ impact }) => impact === "serious" || impact === "critical")
     .map(({ id, nodes }) => `${id}: ${nodes.map(({ html, any }) => `${html.slice(0, 160)} ${any[0]?.message ?? ""}`).join(" | ")}`);
 }
 
-describe.each(looks)("$colorScheme, $viewport.width pixels wide", (look) => {
-  let browser: Browser;
-  let folder: string;
-  /** The screen before, when it was reached: the next one may go on from it. */
-  let open: { page: Page; service: ScriptedService } | undefined;
+const cases = screens.flatMap((screen) => looks.map((look) => ({ screen, look })));
 
-  async function leave(): Promise<void> {
-    await open?.page.close();
-    await open?.service.close();
-    open = undefined;
-  }
-
-  async function go(screen: Screen): Promise<Page> {
-    const { options, onward } = screen;
-    if (open && onward) {
-      await onward(open.page);
-      return open.page;
-    }
-    await leave();
-    const service = await startScriptedService({ folder, ...options });
-    open = { service, page: await browser.context.newPage() };
-    await screen.open(open.page, service);
-    return open.page;
-  }
-
-  beforeAll(async () => {
-    [folder, browser] = await Promise.all([builtPortal(), startBrowser(look)]);
-  }, 180_000);
-  afterAll(async () => {
-    await leave();
-    await browser.close();
-  });
-
-  test.each(screens.map((screen) => [screen.name, screen] as const))("axe finds nothing serious on %s", async (_name, screen) => {
+test.each(cases)(
+  "axe finds nothing serious on $screen.name, $look.colorScheme, $look.viewport.width pixels wide",
+  async ({ screen, look }) => {
     try {
-      expect(await violationsOf(await go(screen))).toEqual([]);
+      await go(screen);
+      await wear(look);
+      expect(await violations()).toEqual([]);
     } catch (thrown) {
-      await leave();
+      await open?.service.close();
+      open = undefined; // the next one comes here by itself
       throw thrown;
     }
-  });
-});
+  },
+);
