@@ -12,9 +12,10 @@ const SCHEMA = `
   CREATE TABLE accounts (id int PRIMARY KEY, owner text UNIQUE, balance numeric NOT NULL);
   CREATE TABLE moves (id bigserial PRIMARY KEY, account int REFERENCES accounts, amount numeric, note text);
   CREATE INDEX moves_account ON moves (account);`;
-const FILL = `
-  INSERT INTO accounts SELECT g, 'owner ' || g, 0 FROM generate_series(1, 2000) g;
-  INSERT INTO moves (account, amount, note) SELECT 1 + g % 2000, g, repeat('x', 400) FROM generate_series(1, 150000) g;`;
+const ACCOUNTS = "INSERT INTO accounts SELECT g, 'owner ' || g, 0 FROM generate_series(1, 2000) g";
+/** At 400 bytes a row, 5,000 are enough for indexes and keys to be deferred: they have to come back as well. */
+const moves = (count: number) =>
+  `INSERT INTO moves (account, amount, note) SELECT 1 + g % 2000, g, repeat('x', 400) FROM generate_series(1, ${count}) g`;
 
 describe("another worker goes on", () => {
   let world: World;
@@ -25,7 +26,7 @@ describe("another worker goes on", () => {
   afterAll(() => world.stop());
   beforeEach(async () => {
     pair = await createPair();
-    await pair.source.query(SCHEMA + FILL);
+    await pair.source.query(`${SCHEMA}${ACCOUNTS};${moves(5_000)}`);
   });
   afterEach(() => pair.drop());
 
@@ -61,7 +62,8 @@ describe("another worker goes on", () => {
   }
 
   test("after a SIGKILL in the load: equal databases, nothing twice", async () => {
-    const migration = await world.migrate([pair], { migrateSchema: "true", fullLoadStreams: "1", largeTablePartMB: "10" });
+    await pair.source.query(moves(95_000)); // several parts, which take longer than it takes to lock the table after them
+    const migration = await world.migrate([pair], { migrateSchema: "true", fullLoadStreams: "1", largeTablePartMB: "6" });
     const release = await migration.heldInLoad(pair, "accounts");
     await migration.loaded(pair.source.name, 1);
     await replaceWorker("SIGKILL");
