@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir, userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { stripVTControlCharacters } from "node:util";
@@ -19,10 +19,11 @@ export class Command {
 
   constructor(script: "start" | "demo" | "migrate", args: readonly string[], folder = Command.makeFolder(), checkout = root) {
     this.folder = folder;
+    if (script === "demo") shareCompilerCache(folder);
     this.#child = spawn(process.execPath, ["--import", "tsx", `local/${script}.ts`, ...args], {
       cwd: checkout,
       // The mark is inherited by all that it starts. The demo's servers drop their environment, but have the folder in their
-      // arguments; for the others the compiler's cache stays where it is, in the temporary folder of all.
+      // arguments.
       env: { ...process.env, PGDMS_TEST_MARK: this.#mark, NO_COLOR: "1", ...(script === "demo" ? { TMPDIR: folder } : {}) },
       stdio: ["pipe", "pipe", "pipe"],
     });
@@ -99,6 +100,13 @@ export class Command {
     await this.leaves();
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
   }
+}
+
+/** For a command whose temporary folder is another: what tsx compiled before is found there as well. */
+function shareCompilerCache(folder: string): void {
+  const name = `tsx-${userInfo().uid}`;
+  mkdirSync(join(tmpdir(), name), { recursive: true });
+  symlinkSync(join(tmpdir(), name), join(folder, name));
 }
 
 /** Empty when the process is gone. */
