@@ -94,22 +94,26 @@ describe("a migration through the whole of pgdms", () => {
   });
 
   test("a cancel during the load leaves no slot, no publication and no bookkeeping", async () => {
-    await pair.source.query(SCHEMA + fill(400_000));
+    await pair.source.query(SCHEMA + fill(60_000));
     const migration = await world.migrate([pair], { migrateSchema: "true", fullLoadStreams: "1" });
+    const release = await migration.heldInLoad(pair, "lists");
     await migration.until(({ output }) => output.some((item) => item.resultType === "TableLevelOutput" && item.state !== "BEFORE_LOAD"));
     await migration.cancel();
+    await release();
     await migration.ended("Canceled");
     await expectNothingLeft();
   });
 
   test("a load whose sessions are all cut on the source goes on under a new snapshot", async () => {
-    await pair.source.query(SCHEMA + fill(150_000));
+    await pair.source.query(SCHEMA + fill(60_000));
     const writer = startWriter(pair);
-    const migration = await world.migrate([pair], { migrateSchema: "true", fullLoadStreams: "1", largeTablePartMB: "10" });
+    const migration = await world.migrate([pair], { migrateSchema: "true", fullLoadStreams: "1", largeTablePartMB: "4" });
+    const release = await migration.heldInLoad(pair, "lists");
     await migration.until(({ output }) => output.some((item) => item.resultType === "TableLevelOutput" && item.state !== "BEFORE_LOAD"));
     await pair.source.query(
       "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'pgdms:%' AND datname = current_database()",
     );
+    await release();
     await migration.reaches(pair.source.name, "READY_TO_COMPLETE");
     await writer.stop();
     await migration.cutover(pair.source.name);

@@ -6,6 +6,10 @@ import { type TestDatabase } from "../setup/databases.ts";
 /** A state that does not come within this is a failure; the error says what was there instead. */
 const WAIT_MS_MAX = 90_000;
 
+/** Between two looks; longer where it takes long. */
+const LOOK_MS_MIN = 75;
+const LOOK_MS_MAX = 250;
+
 type Json = Record<string, unknown>;
 
 /** An item of a task's output, as far as the tests look at it. */
@@ -133,14 +137,15 @@ export class Migration {
   }
 
   /** Waits until the task is as wanted; a task that ended otherwise fails at once, with all that it says. */
-  async until(isWanted: (task: TaskView) => boolean | Promise<boolean>): Promise<TaskView> {
-    const deadline = Date.now() + WAIT_MS_MAX;
+  async until(isWanted: (task: TaskView) => boolean | Promise<boolean>, lookMsMax = LOOK_MS_MAX): Promise<TaskView> {
+    const beganMs = Date.now();
     for (;;) {
       const task = await this.world.task(this.name);
       if (await isWanted(task)) return task;
       const isOver = ["Succeeded", "Failed", "Faulted", "FailedInputValidation", "Canceled"].includes(task.state);
-      if (isOver || Date.now() > deadline) throw new Error(`the task did not get there: ${JSON.stringify(task, undefined, 1)}`);
-      await sleep(100);
+      const waitedMs = Date.now() - beganMs;
+      if (isOver || waitedMs > WAIT_MS_MAX) throw new Error(`the task did not get there: ${JSON.stringify(task, undefined, 1)}`);
+      await sleep(Math.min(lookMsMax, Math.max(LOOK_MS_MIN, waitedMs / 8))); // looking costs what the migration then lacks
     }
   }
 
@@ -164,7 +169,7 @@ export class Migration {
    */
   async heldInLoad({ source, target }: { source: TestDatabase; target: TestDatabase }, table: string): Promise<() => Promise<void>> {
     const phase = "SELECT 1 FROM pgdms.migration WHERE phase = 'loading'";
-    await this.until(async () => (await target.query(phase).catch(() => ({ rowCount: 0 }))).rowCount === 1);
+    await this.until(async () => (await target.query(phase).catch(() => ({ rowCount: 0 }))).rowCount === 1, LOOK_MS_MIN);
     const holder = await source.connect();
     await holder.query(`BEGIN; LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
     return () => holder.end();
