@@ -1,11 +1,18 @@
 import { defineConfig } from "vitest/config";
+import LongestFirst from "./test/setup/longest-first.ts";
+import { keepTemporaryFilesInMemory } from "./test/setup/temporary-folder.ts";
+
+keepTemporaryFilesInMemory(process.env);
 
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     reporters: ["default", "./test/setup/count-reporter.ts"],
     globalSetup: ["test/setup/servers.ts"],
+    sequence: { sequencer: LongestFirst },
     pool: "forks",
+    // pg_dump in WebAssembly runs for a moment: making it fast takes four times as long as running it does.
+    execArgv: ["--liftoff-only"],
     // More than two cores have: much of the time a test waits for processes that it started.
     maxWorkers: 3,
     testTimeout: 180_000,
