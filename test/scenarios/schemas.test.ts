@@ -3,7 +3,7 @@ import { startPostgres, type PostgresServer } from "../../local/postgres.ts";
 import { type PostgresVersion } from "../../local/postgres/binaries.ts";
 import { createDatabase, type TestDatabase } from "../setup/databases.ts";
 import { allRows, bringSchema, dumpDefinitions, dumpedObjects, readSample, SAMPLES, type SampleSchema } from "./schemas.ts";
-import { connectionOf, leftOnSource, leftOnTarget, Migration, World } from "./world.ts";
+import { connectionOf, leftOnSource, leftOnTarget, Migration, type OutputItem, World } from "./world.ts";
 
 /** Where a fault would be: one database, and who made its schema on the target. */
 interface Case {
@@ -54,9 +54,9 @@ describe.each([
   test("sample schemas arrive whole: definitions as pg_dump tells them, and every row", { timeout: 300_000 }, async () => {
     const cases = (await Promise.all(SAMPLES.map((name) => makeCases(from, to, name)))).flat();
     const migration = await start(cases);
+    await migration.until(({ output }) => cases.every(({ source }) => isReady(output, source)));
     await Promise.all(
       cases.map(async ({ source, sample }) => {
-        await migration.reaches(source.name, "READY_TO_COMPLETE");
         await source.query(sample.changes);
         await migration.cutover(source.name);
       }),
@@ -74,6 +74,9 @@ describe.each([
     );
   });
 });
+
+const isReady = (output: readonly OutputItem[], { name }: TestDatabase): boolean =>
+  output.some(({ databaseName, migrationState }) => databaseName === name && migrationState === "READY_TO_COMPLETE");
 
 /** One task for all of them: each database has settings of its own. */
 async function start(cases: readonly Case[]): Promise<Migration> {
