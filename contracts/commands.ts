@@ -34,6 +34,8 @@ const MigrationTaskWork = z.object({
   source: ConnectionReference,
   target: ConnectionReference,
   selectedDatabases: z.array(SelectedDatabase).min(1),
+  /** Of a task that was restarted: the ids under which it ran before. What they may have left is taken over or cleaned up. */
+  earlierTaskIds: z.array(z.uuid()).optional(),
 });
 
 /** What a task has to do; connections carry secret references, never passwords. */

@@ -143,7 +143,7 @@ const definitions = {
     "PG1110",
     "operator",
     "A target table holds rows already.",
-    "Empty it, or set migrationSetting.onExistingRows to truncate or append.",
+    "Empty it, or set migrationSetting.onExistingRows to truncate, append or keepEqual.",
   ),
   NoSelectRight: error(
     "PG1111",
@@ -406,7 +406,7 @@ const definitions = {
     "PG1201",
     "never",
     "The source removed WAL that the migration still needed; its slot is lost.",
-    "Raise max_slot_wal_keep_size on the source, then start a new migration.",
+    "Raise max_slot_wal_keep_size on the source, then restart the task (Migrate.Sync.Restart.Task): tables that equal the source are kept.",
   ),
   SlotTimeout: error(
     "PG1202",
@@ -418,7 +418,7 @@ const definitions = {
     "PG1203",
     "operator",
     "A table could not be loaded.",
-    "Mend what the message names, empty the target tables and run the task again.",
+    "Mend what the message names, then restart the task (Migrate.Sync.Restart.Task).",
   ),
   ApplyFailed: error(
     "PG1204",

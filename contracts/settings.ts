@@ -59,9 +59,9 @@ export const settingDefinitions = {
   },
   onExistingRows: {
     map: "migrationSetting",
-    type: { kind: "choice", values: ["refuse", "truncate", "append"] },
+    type: { kind: "choice", values: ["refuse", "truncate", "append", "keepEqual"] },
     default: "refuse",
-    help: "What to do when a target table holds rows already.",
+    help: "What to do when a target table holds rows already: refuse the migration, empty the table, add to it, or keep it if it equals the source's and empty it if not.",
   },
   tablesWithoutKey: {
     map: "migrationSetting",

@@ -15,6 +15,8 @@ export interface DatabaseJob {
   readonly source: ConnectionReference;
   readonly target: ConnectionReference;
   readonly selected: SelectedDatabase;
+  /** Ids under which the task ran before it was restarted. */
+  readonly earlierTaskIds: readonly string[];
   readonly secrets: SecretSource;
   readonly pgDumpPath: string | undefined;
   /** For log lines: the trace that the task belongs to. */

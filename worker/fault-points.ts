@@ -11,6 +11,7 @@ export const FAULT_POINTS = {
   "slot-created": "source",
   "snapshot-exported": "source",
   "slot-recorded": "target",
+  "table-kept": "target",
   "parts-entered": "target",
   "table-half-copied": "target",
   "copied-not-recorded": "target",

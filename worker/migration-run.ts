@@ -163,6 +163,7 @@ export class MigrationRun {
       source: { ...work.source, databaseName: selected.name },
       target: { ...work.target, databaseName: selected.targetDatabaseName },
       selected,
+      earlierTaskIds: work.earlierTaskIds ?? [],
       secrets,
       pgDumpPath,
       ...trace.logFields,

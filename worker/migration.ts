@@ -1,6 +1,6 @@
 import { MigrationError, reportedFrom, type ReportedError } from "../contracts/errors.ts";
 import { type Settings } from "../contracts/settings.ts";
-import { cleanUp, finishEnded } from "./cutover/ending.ts";
+import { cleanUp, cleanUpEarlierRuns, finishEnded } from "./cutover/ending.ts";
 import { cutOverWhenAsked } from "./cutover/cutover.ts";
 import { SequenceKeeper } from "./cutover/sequence-keeper.ts";
 import { type DatabaseEnd, type DatabaseJob, type FromDatabase } from "./database-job.ts";
@@ -75,6 +75,7 @@ function runUntilDone(migration: Migration): Promise<void> {
 
 async function runPhases(migration: Migration, logins: LoginPatience): Promise<void> {
   const { signal } = migration;
+  await cleanUpEarlierRuns(migration);
   const checked = await inPhase(migration, { name: "validate" }, () => validate(migration, signal));
   logins.over();
   const prepared = await inPhase(migration, { name: "prepare" }, () => prepare(migration, checked, signal));

@@ -57,13 +57,22 @@ const minus = (some: readonly unknown[], others: readonly unknown[]): unknown[] 
 /** What is right after a migration that met faults. */
 const RIGHT = { end: "COMPLETE", codes: [], notHit: [], differences: [], missing: [], surplus: [], leftovers: [] };
 
+/** The target has the rows of a table already. @returns the settings by which the table is kept. */
+async function keepKeyless({ source, target }: Pick<Pair, "source" | "target">): Promise<Record<string, string>> {
+  const { rows } = await source.query("SELECT note FROM keyless");
+  await target.query("INSERT INTO keyless SELECT unnest($1::text[])", [rows.map(({ note }) => note)]);
+  return { onExistingRows: "keepEqual" };
+}
+
 /** One migration that is hit at the points, and what it looks like afterwards. */
 async function migrateHit({ source, target }: Pair, plugin: Plugin, fault: Fault, points: readonly FaultPoint[]): Promise<unknown> {
   const sides = [source, target];
   await target.query(`DROP SCHEMA public CASCADE; CREATE SCHEMA public; ${SCHEMA}`);
   if (points.includes("sequences-half-set")) for (const side of sides) await side.query(SEQUENCES);
   await source.query("SELECT nextval(oid::regclass) FROM pg_class WHERE relkind = 'S'");
-  const walked = await walk({ source, target }, { plugin, fault, points, write: async () => void (await source.query(CHANGES)) });
+  const migrationSetting = points.includes("table-kept") ? await keepKeyless({ source, target }) : {};
+  const write = async (): Promise<void> => void (await source.query(CHANGES));
+  const walked = await walk({ source, target }, { plugin, fault, points, migrationSetting, write });
   const [ours, theirs] = [await definitions(source), await definitions(target)];
   const found = {
     end: walked.end,

@@ -15,6 +15,7 @@ export interface WalkOptions {
   readonly fault: Fault;
   /** The migration is hit at each of them when it gets there, as often as the point is listed. */
   readonly points: readonly FaultPoint[];
+  readonly migrationSetting?: Readonly<Record<string, string>>;
   /** Writes on the source when READY_TO_COMPLETE is reached for the first time. */
   readonly write: () => Promise<void>;
 }
@@ -50,7 +51,10 @@ class FaultyWorker {
     this.died = new Promise((resolve) => (this.#die = () => resolve("died")));
     const { pair, options, taskId, recordedEnd } = walk;
     const over = { source: through(pair.source, lines.source), target: through(pair.target, lines.target) };
-    const setting = { migrationSetting: { tablesWithoutKey: "replicaIdentityFull" }, sourceSetting: { plugin: options.plugin } };
+    const setting = {
+      migrationSetting: { tablesWithoutKey: "replicaIdentityFull", ...options.migrationSetting },
+      sourceSetting: { plugin: options.plugin },
+    };
     this.migration = workers.run(this, () => runMigration(over, setting, { taskId, epoch, ended: recordedEnd }));
   }
 

@@ -42,12 +42,14 @@ export interface TakenOver {
   readonly epoch: number;
   /** How the database ended, when that was written down. */
   readonly ended: DatabaseEnd | undefined;
+  /** Of a task that was restarted. */
+  readonly earlierTaskIds?: readonly string[];
 }
 
 export function runMigration(
   { source, target }: { readonly source: TestDatabase; readonly target: TestDatabase },
   setting: SettingMaps = {},
-  { taskId, epoch, ended: endedAs }: TakenOver = { taskId: randomUUID(), epoch: 1, ended: undefined },
+  { taskId, epoch, ended: endedAs, earlierTaskIds = [] }: TakenOver = { taskId: randomUUID(), epoch: 1, ended: undefined },
 ): RunningMigration {
   const orders = new Orders();
   const log = createLogger(process.env["TEST_LOG_LEVEL"] ?? "silent", "test");
@@ -90,6 +92,7 @@ export function runMigration(
       source: source.reference,
       target: target.reference,
       selected: { name: source.name, targetDatabaseName: target.name, selectedTables: [], ...maps },
+      earlierTaskIds,
       secrets: {},
       pgDumpPath: undefined,
       ended: endedAs,

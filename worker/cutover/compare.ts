@@ -3,6 +3,8 @@ import type pg from "pg";
 import { MigrationError } from "../../contracts/errors.ts";
 import { type Comparison } from "../../contracts/reports.ts";
 import { displayName, tableKey, type TableName } from "../../contracts/tables.ts";
+import { SnapshotLost } from "../full-load/snapshot-lost.ts";
+import { beginInSnapshotSql, isSnapshotUnknown, type LoadSnapshot, lockUnrewrittenSql } from "../full-load/snapshot-session.ts";
 import { connect, versionNum, withConnection } from "../postgres/connect.ts";
 import { readEncoding, SQL_ASCII } from "../postgres/encoding.ts";
 import { withRetry } from "../postgres/retry.ts";
@@ -26,8 +28,12 @@ export interface CompareOptions<T extends ComparedTable> {
   readonly connections: number;
   readonly clientEncoding?: string;
   readonly signal: AbortSignal;
-  /** Told of each table as its comparison is done. */
-  readonly onTable?: (table: T, comparison: Comparison) => void;
+  /** The source as of this snapshot; without it, as it is now. */
+  readonly snapshot?: LoadSnapshot;
+  /** Asked before each table but the first; false leaves out what is left. */
+  readonly mayBegin?: () => boolean;
+  /** Told of each table as its comparison is done; waited for. */
+  readonly onTable?: (table: T, comparison: Comparison) => unknown;
 }
 
 /** Source tables whose rows are together in one table of the target. */
@@ -43,6 +49,7 @@ const SHORTEST_FLOATS_SINCE = 120_000;
  * Compares tables of both sides, each at the same time on both. Where several tables go to one of the target, their rows
  * are added up, and each gets the comparison of the whole.
  * @throws MigrationError TableMissingOnSource or TableMissingOnTarget, ColumnMissingOnTarget; what a server says; the signal's reason.
+ * @throws SnapshotLost when the snapshot is gone, or a table was rewritten since.
  */
 export async function compareTables<T extends ComparedTable>(options: CompareOptions<T>): Promise<void> {
   const { source, target, tables, connections, signal } = options;
@@ -59,15 +66,18 @@ export async function compareTables<T extends ComparedTable>(options: CompareOpt
     ),
   ]);
   const waiting = groupByTarget(tables);
+  let begun = 0;
+  const next = (): Group<T> | undefined => (begun++ > 0 && options.mayBegin?.() === false ? undefined : waiting.shift());
   const stop = new AbortController();
   const either = AbortSignal.any([signal, stop.signal]);
   setMaxListeners(0, either); // a few for each session
   const worker = async (): Promise<void> => {
-    const sessions = { source: new QuerySession(source, options, either), target: new QuerySession(target, options, either) };
+    const { snapshot, ...now } = options;
+    const sessions = { source: new QuerySession(source, { ...now, snapshot }, either), target: new QuerySession(target, now, either) };
     try {
-      for (let group = waiting.shift(); group; group = waiting.shift()) {
+      for (let group = next(); group; group = next()) {
         const comparison = await compareGroup(group, { sources, targets, mode: options.mode }, sessions);
-        for (const table of group.tables) options.onTable?.(table, comparison);
+        for (const table of group.tables) await options.onTable?.(table, comparison);
       }
     } finally {
       await Promise.all([sessions.source.close(), sessions.target.close()]);
@@ -122,9 +132,9 @@ interface Sessions {
 async function compareGroup(group: Group<ComparedTable>, { sources, targets, mode }: Facts, sessions: Sessions): Promise<Comparison> {
   const queries = group.tables.map((table) => queriesOf(table, sources, targets));
   const sqlOf = mode === "checksum" ? checksumSql : countSql;
-  const sourceStatements = queries.map((query) => sqlOf(query.source));
-  const targetStatements = queries.slice(0, 1).map((query) => sqlOf(query.target));
-  const [ours, theirs] = await Promise.all([sessions.source.addUp(sourceStatements), sessions.target.addUp(targetStatements)]);
+  const sourceSums = queries.map(({ source }) => ({ table: source.table, sql: sqlOf(source) }));
+  const targetSums = queries.slice(0, 1).map(({ target }) => ({ table: target.table, sql: sqlOf(target) }));
+  const [ours, theirs] = await Promise.all([sessions.source.addUp(sourceSums), sessions.target.addUp(targetSums)]);
   return {
     sourceRows: String(ours.rows),
     targetRows: String(theirs.rows),
@@ -134,22 +144,35 @@ async function compareGroup(group: Group<ComparedTable>, { sources, targets, mod
   };
 }
 
+/** What one side is asked for a sum. */
+interface SumQuery {
+  readonly table: TableName;
+  readonly sql: string;
+}
+
+interface SessionOptions {
+  readonly clientEncoding?: string;
+  readonly snapshot?: LoadSnapshot | undefined;
+}
+
 /** One session that runs one long query after the other; an abort ends the query on the server too. */
 class QuerySession {
   private readonly open: () => Promise<pg.Client>;
+  private readonly snapshot: LoadSnapshot | undefined;
   private readonly signal: AbortSignal;
   private session: Session | undefined;
 
-  constructor(server: Server, { clientEncoding }: { readonly clientEncoding?: string }, signal: AbortSignal) {
+  constructor(server: Server, { clientEncoding, snapshot }: SessionOptions, signal: AbortSignal) {
     const options = { purpose: "compare", ...(clientEncoding === undefined ? {} : { clientEncoding }) };
     this.open = () => connect(server, options);
+    this.snapshot = snapshot;
     this.signal = signal;
   }
 
-  async addUp(statements: readonly string[]): Promise<Sum> {
+  async addUp(queries: readonly SumQuery[]): Promise<Sum> {
     let sum: Sum = { rows: 0n, checksum: 0n };
-    for (const sql of statements) {
-      const { rows, checksum } = await withRetry(() => this.run(sql), { signal: this.signal });
+    for (const query of queries) {
+      const { rows, checksum } = await withRetry(() => this.run(query), { signal: this.signal });
       sum = { rows: sum.rows + rows, checksum: sum.checksum === null || checksum === null ? null : sum.checksum + checksum };
     }
     return sum;
@@ -160,15 +183,41 @@ class QuerySession {
     this.session = undefined;
   }
 
-  private async run(sql: string): Promise<Sum> {
+  private async run({ table, sql }: SumQuery): Promise<Sum> {
+    const isNew = this.session === undefined;
     this.session ??= await openSession(this.open);
     try {
-      return await abortable(this.session, this.open, this.signal, (client) => sumOf(client, sql));
+      return await abortable(this.session, this.open, this.signal, async (client) => {
+        if (!this.snapshot) return sumOf(client, sql);
+        if (isNew) await enterSnapshot(client, this.snapshot);
+        await lockUnrewritten(client, table);
+        const sum = await sumOf(client, sql);
+        await client.query("ROLLBACK TO SAVEPOINT compared"); // and the lock goes
+        return sum;
+      });
     } catch (thrown) {
       await this.close();
       throw thrown;
     }
   }
+}
+
+/** @throws SnapshotLost */
+async function enterSnapshot(client: pg.ClientBase, snapshot: LoadSnapshot): Promise<void> {
+  if (!snapshot.isAlive()) throw new SnapshotLost("the session that exported the snapshot has ended");
+  try {
+    await client.query(`${beginInSnapshotSql(snapshot)}; SAVEPOINT compared`);
+  } catch (thrown) {
+    throw isSnapshotUnknown(thrown) ? new SnapshotLost("the source does not know the snapshot any more", thrown) : thrown;
+  }
+}
+
+/** @throws SnapshotLost when the table was rewritten since the snapshot, which cannot see its rows then. */
+async function lockUnrewritten(client: pg.ClientBase, table: TableName): Promise<void> {
+  // Several statements give several results, which the types do not know.
+  const results: unknown = await client.query(lockUnrewrittenSql(table));
+  const [, unrewritten] = results as readonly pg.QueryResult[];
+  if (unrewritten?.rowCount !== 1) throw new SnapshotLost(`${displayName(table)} was rewritten since the snapshot`);
 }
 
 async function sumOf(client: pg.ClientBase, sql: string): Promise<Sum> {

@@ -76,6 +76,22 @@ export async function cleanSource(migration: EndedMigration, end: DatabaseEnd): 
   );
 }
 
+/**
+ * Before a restarted task begins: what its earlier runs left on the source because it was away when they ended, or because
+ * their worker was. What cannot be cleaned up now, the checks find.
+ */
+export async function cleanUpEarlierRuns({ source, target, job, log }: Migration): Promise<void> {
+  for (const taskId of job.earlierTaskIds) {
+    const earlier = { source, target, job: { taskId, selected: job.selected } };
+    await cleanSource(earlier, "FAILED").catch((thrown: unknown) => {
+      log.warn(
+        { event: "restart.cleanup.failed", earlierTaskId: taskId, err: thrown },
+        "an earlier run of the task could not be cleaned up",
+      );
+    });
+  }
+}
+
 /** Our own stream may still be ending; nobody else reads a slot of this name. Before 9.5 slots do not say who reads them. */
 async function endOwnWalSender(client: pg.Client, slot: string, taskId: string): Promise<void> {
   if ((await versionNum(client)) >= 90_500)

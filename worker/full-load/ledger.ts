@@ -1,5 +1,5 @@
 import type pg from "pg";
-import { parseLsn, type Lsn } from "../../contracts/lsn.ts";
+import { formatLsn, parseLsn, type Lsn } from "../../contracts/lsn.ts";
 import { tableKey, type TableName } from "../../contracts/tables.ts";
 import { type PartRange } from "./part-range.ts";
 import { type TablePlan } from "./plan.ts";
@@ -80,6 +80,19 @@ export async function enterParts(target: pg.ClientBase, tables: readonly TablePl
      SELECT r->>'schema', r->>'name', (r->>'part')::int, (r->>'parts')::int, r->>'kind', r->>'column', r->>'from', r->>'to'
        FROM jsonb_array_elements($1::jsonb) AS r`,
     [JSON.stringify(rows)],
+  );
+}
+
+/** Enters a table that holds what the snapshot holds although nothing was copied. For use in an owned transaction. */
+export async function enterKept(
+  target: pg.ClientBase,
+  { schema, name }: TableName,
+  { lsn, rows }: { lsn: Lsn; rows: string },
+): Promise<void> {
+  await target.query(
+    `INSERT INTO pgdms.table_load (schema_name, table_name, part, parts, range_kind, state, snapshot_lsn, rows, started_on, ended_on)
+     VALUES ($1, $2, 0, 1, 'whole', 'done', $3, $4, now(), now()) ON CONFLICT DO NOTHING`,
+    [schema, name, formatLsn(lsn), rows],
   );
 }
 

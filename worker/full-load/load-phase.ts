@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type pg from "pg";
 import { MigrationError } from "../../contracts/errors.ts";
 import { tableKey } from "../../contracts/tables.ts";
 import { passing } from "../fault-points.ts";
@@ -12,10 +13,12 @@ import { createSlot, type ExportedSnapshot, temporarySnapshot } from "../source/
 import { changeMigration } from "../target/bookkeeping.ts";
 import { restoreOptions } from "../target/definitions.ts";
 import { readTargetColumns } from "../target/target-columns.ts";
-import { type Prepared } from "../target/prepare.ts";
+import { type Prepared, setAside } from "../target/prepare.ts";
+import { type ListedTable } from "../target/listed-tables.ts";
 import { readSuspended } from "../target/table-states.ts";
+import { keepEqualTables } from "./keep-equal.ts";
 import { readKeyValues } from "./key-values.ts";
-import { readLedger, tableLoads } from "./ledger.ts";
+import { readLedger, type TableLoad, tableLoads } from "./ledger.ts";
 import { type LoadOptions, type LoadProgress, loadTables } from "./load-tables.ts";
 import { cutsByKey, type LoadPlan, type LoadTable, planLoad } from "./plan.ts";
 import { SnapshotLost } from "./snapshot-lost.ts";
@@ -32,7 +35,8 @@ export async function loadEverything(migration: Migration, prepared: Prepared, s
   const { board, target, ownership, log, tell } = migration;
   if (prepared.row.phase === "syncing") return;
   const startedMs = Date.now();
-  for (let isFirst = true; !(await loadOnce(migration, prepared, { isFirst, signal })); isFirst = false)
+  const different = new Set<string>();
+  for (let isFirst = true; !(await loadOnce(migration, prepared, { isFirst, different, signal })); isFirst = false)
     await sleep(NEXT_SNAPSHOT_MS, undefined, { signal });
   await withRetry(
     async () => {
@@ -53,18 +57,24 @@ export async function loadEverything(migration: Migration, prepared: Prepared, s
 async function loadOnce(
   migration: Migration,
   prepared: Prepared,
-  { isFirst, signal }: { isFirst: boolean; signal: AbortSignal },
+  { isFirst, different, signal }: { isFirst: boolean; different: Set<string>; signal: AbortSignal },
 ): Promise<boolean> {
-  const { board, log } = migration;
+  const { board, log, settings } = migration;
   const snapshot = await (isFirst ? firstSnapshot(migration, prepared, signal) : nextSnapshot(migration, prepared, signal));
+  const takenMs = Date.now();
+  const mayBegin = (): boolean => settings.maxSnapshotAgeMinutes === 0 || Date.now() - takenMs < settings.maxSnapshotAgeMinutes * 60_000;
   try {
     if (board.state === "INITIALIAZING") board.event("slotCreated");
     board.event("loadBegan");
     // Planned after the snapshot, and anew for each: what is left may have been altered.
     const suspended = await withRetry(() => withConnection(migration.target, { purpose: "plan" }, readSuspended), { signal });
     const tables = prepared.tables.filter((table) => !suspended.has(tableKey(table)));
+    if (settings.onExistingRows === "keepEqual") {
+      await keepEqualTables(migration, prepared, { tables, snapshot, different, mayBegin, signal });
+      await deferIndexesOfOthers(migration, tables, signal);
+    }
     const plan = await makePlan(migration, { ...prepared, tables }, signal);
-    await loadUnder(migration, prepared, { plan, snapshot, signal });
+    await loadUnder(migration, prepared, { plan, snapshot, mayBegin, signal });
     return true;
   } catch (thrown) {
     if (!(thrown instanceof SnapshotLost)) throw thrown;
@@ -75,24 +85,37 @@ async function loadOnce(
   }
 }
 
+/** The indexes of tables that are kept stay; only now it is known which they are. */
+async function deferIndexesOfOthers(migration: Migration, tables: readonly ListedTable[], signal: AbortSignal): Promise<void> {
+  const loads = await withRetry(() => withConnection(migration.target, { purpose: "ledger" }, readLoads), { signal });
+  const others = tables.filter((table) => loads.get(tableKey(table))?.isLoaded !== true);
+  migration.board.change({ step: "setting indexes aside" });
+  await withRetry(() => setAside(migration, others, { deferIndexes: migration.settings.deferIndexes, signal }), { signal });
+}
+
+const readLoads = async (client: pg.ClientBase): Promise<Map<string, TableLoad>> => tableLoads(await readLedger(client));
+
 interface Load {
   readonly plan: LoadPlan;
   readonly snapshot: ExportedSnapshot;
   readonly signal: AbortSignal;
 }
 
-async function loadUnder(migration: Migration, prepared: Prepared, { plan, snapshot, signal }: Load): Promise<void> {
+async function loadUnder(
+  migration: Migration,
+  prepared: Prepared,
+  { plan, snapshot, mayBegin, signal }: Load & { readonly mayBegin: () => boolean },
+): Promise<void> {
   const { settings, board, log, tell } = migration;
   const onProgress = (done: number, total: number): void => board.change({ step: `building indexes (${done} of ${total})` });
   const restore = await withRetry(() => startTableRestore({ ...restoreOptions(migration, signal), onProgress }), { signal });
   board.change({ step: "loading tables" });
   // Indexes of a table that takes the rows of several wait for the last of them.
   const waiting = await countWaiting(migration, plan);
-  const takenMs = Date.now();
   try {
     await loadTables({
       ...loadOptions(migration, prepared, { plan, snapshot, signal }),
-      mayBegin: () => settings.maxSnapshotAgeMinutes === 0 || Date.now() - takenMs < settings.maxSnapshotAgeMinutes * 60_000,
+      mayBegin,
       // Nothing else needs the snapshot: the source's vacuum is held back no longer than each table's copy takes.
       onProgress: (table, progress) => showLoading(migration, table, progress),
       onTableLoaded: (table, progress) => {
@@ -137,7 +160,7 @@ const suspendFailed = (migration: Migration, { tables }: Prepared, table: LoadTa
 
 /** How many tables of the plan are still to be loaded into each table of the target. */
 async function countWaiting({ target, signal }: Migration, plan: LoadPlan): Promise<Map<string, number>> {
-  const loads = tableLoads(await withRetry(() => withConnection(target, { purpose: "ledger" }, readLedger), { signal }));
+  const loads = await withRetry(() => withConnection(target, { purpose: "ledger" }, readLoads), { signal });
   const waiting = new Map<string, number>();
   for (const { table } of plan) {
     const key = tableKey(table.target);

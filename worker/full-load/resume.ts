@@ -41,7 +41,7 @@ export function decideLoad(
   const emptied = new Set(plan.filter((table) => steps.get(table) === "again").map(targetOf));
   for (const table of plan) if (emptied.has(targetOf(table)) && steps.get(table) !== "fresh") steps.set(table, "again");
 
-  if (onExistingRows === "truncate") {
+  if (onExistingRows === "truncate" || onExistingRows === "keepEqual") {
     const holdsLoadedRows = new Set(plan.filter((table) => entriesOf(table).some(({ isDone }) => isDone)).map(targetOf));
     for (const table of plan) if (entriesOf(table).length === 0 && !holdsLoadedRows.has(targetOf(table))) emptied.add(targetOf(table));
   }

@@ -1,10 +1,9 @@
 import type pg from "pg";
 import { MigrationError } from "../../contracts/errors.ts";
-import { formatLsn, type Lsn } from "../../contracts/lsn.ts";
+import { formatLsn } from "../../contracts/lsn.ts";
 import { displayName } from "../../contracts/tables.ts";
 import { passing } from "../fault-points.ts";
 import { connect } from "../postgres/connect.ts";
-import { failureCode } from "../postgres/failures.ts";
 import { pipeCopy } from "../postgres/pipe-copy.ts";
 import { processIdOf } from "../postgres/process-id.ts";
 import { quoteLiteral, quoteName, quoteTable } from "../postgres/quote.ts";
@@ -15,13 +14,7 @@ import { copyFromSql, copyToSql } from "./copy-sql.ts";
 import { type TablePlan } from "./plan.ts";
 import { type PartWork } from "./resume.ts";
 import { SnapshotLost } from "./snapshot-lost.ts";
-
-/** A snapshot of the source that is on offer while its exporter lives. */
-interface LoadSnapshot {
-  readonly name: string;
-  readonly lsn: Lsn;
-  readonly isAlive: () => boolean;
-}
+import { beginInSnapshotSql, isSnapshotUnknown, type LoadSnapshot, lockUnrewrittenSql } from "./snapshot-session.ts";
 
 export interface StreamOptions {
   readonly source: Server;
@@ -40,9 +33,6 @@ export type PartOutcome =
   | { readonly kind: "loaded"; readonly rows: number; readonly bytes: number }
   /** The table was rewritten after the snapshot was taken (TRUNCATE, VACUUM FULL, some ALTER TABLE): it needs a later one. */
   | { readonly kind: "rewritten" };
-
-/** Says that a snapshot is unknown: 22023 until PostgreSQL 16, 42704 since 17, 55000 when its exporter has just ended. */
-const UNKNOWN_SNAPSHOT = new Set(["22023", "42704", "55000"]);
 
 /** One pair of sessions that loads part after part: the source's in the snapshot, the target's in a transaction for each part. */
 export class LoadStream {
@@ -135,13 +125,11 @@ export class LoadStream {
       signal,
     );
     try {
-      await session.query(
-        `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT ${quoteLiteral(snapshot.name)}; SAVEPOINT part`,
-      );
+      await session.query(`${beginInSnapshotSql(snapshot)}; SAVEPOINT part`);
       return session;
     } catch (thrown) {
       session.destroy();
-      if (UNKNOWN_SNAPSHOT.has(failureCode(thrown) ?? "")) throw new SnapshotLost("the source does not know the snapshot any more", thrown);
+      if (isSnapshotUnknown(thrown)) throw new SnapshotLost("the source does not know the snapshot any more", thrown);
       throw thrown;
     }
   }
@@ -167,9 +155,7 @@ export const loadPurpose = ({ taskId }: Ownership): string => `${taskId.slice(0,
 const REWRITTEN: PartOutcome = { kind: "rewritten" };
 
 /**
- * Locks a table against being rewritten while it is read, and sees whether it was since the snapshot: pg_class shows the
- * file of the snapshot's time, pg_relation_filenode that of now. A rewritten table may look empty to an older snapshot
- * (manual, 13.6 "Caveats"), and its rows have other addresses, so that ranges of ctid would not fit together.
+ * Locks a table against being rewritten while it is read, and sees whether it was since the snapshot.
  * @throws MigrationError SourceTableChanged when a column has another type than the plan says: its binary form would be
  * taken for that of the planned type.
  */
@@ -177,8 +163,7 @@ async function lockUnlessRewritten(source: RawSession, { table, columns }: Table
   const name = quoteTable(table);
   const types = ["1", ...columns.map((column) => `pg_typeof(t.${quoteName(column.name)})::oid`)].join(", ");
   const [, file, now] = await source.query(
-    `LOCK TABLE ONLY ${name} IN ACCESS SHARE MODE;
-     SELECT FROM pg_class WHERE oid = ${quoteLiteral(name)}::regclass AND relfilenode = pg_relation_filenode(oid);
+    `${lockUnrewrittenSql(table)};
      SELECT ${types} FROM (SELECT) one LEFT JOIN (SELECT * FROM ONLY ${name} LIMIT 0) t ON true`,
   );
   if (file?.rowCount !== 1) return false;

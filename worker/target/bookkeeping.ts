@@ -159,6 +159,8 @@ export interface NewMigration {
   readonly plugin: "pgoutput" | "test_decoding";
   /** ISO 8601; without it, now. */
   readonly startedOn?: string;
+  /** Ids under which the same task ran before: what the target holds of them becomes this one's. */
+  readonly earlierTaskIds?: readonly string[];
 }
 
 /**
@@ -174,7 +176,8 @@ export async function takeOver(client: pg.ClientBase, epoch: number, fresh: NewM
     await client.query("SELECT pg_advisory_xact_lock(482736532851)");
     await client.query(SCHEMA);
     const { rows } = await client.query<Row>("SELECT * FROM pgdms.migration FOR UPDATE");
-    const known = rows[0] && toMigration(rows[0]);
+    const found = rows[0] && toMigration(rows[0]);
+    const known = found && fresh.earlierTaskIds?.includes(found.taskId) === true ? await forgetEarlierRun(client) : found;
     if (known) requireSameTask(known, epoch, fresh);
     const row = known ? await raiseEpoch(client, epoch) : await insertMigration(client, epoch, fresh);
     await client.query("COMMIT");
@@ -183,6 +186,16 @@ export async function takeOver(client: pg.ClientBase, epoch: number, fresh: NewM
     await client.query("ROLLBACK").catch(() => undefined);
     throw thrown;
   }
+}
+
+/**
+ * The task begins anew, in place of a run that has ended. What that one still owes of the target's definitions stays
+ * recorded; all else was true of a slot that is gone.
+ */
+async function forgetEarlierRun(client: pg.ClientBase): Promise<undefined> {
+  await client.query(`
+    DELETE FROM pgdms.migration; DELETE FROM pgdms.table_load; DELETE FROM pgdms.table_sync;
+    DELETE FROM pgdms.deferred_ddl WHERE is_restored`);
 }
 
 function requireSameTask(known: MigrationRow, epoch: number, { taskId }: NewMigration): void {

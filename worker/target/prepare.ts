@@ -74,15 +74,8 @@ async function prepareOnce(migration: Migration, checked: Checked, signal: Abort
     await showKnownProgress(board, session, row, tables);
     if (row.phase === "preparing") {
       board.change({ step: "setting indexes, constraints and triggers aside" });
-      await deferDefinitions({
-        connectTarget: connectTo(migration),
-        ownership,
-        tables: targetNames(tables),
-        deferIndexes: settings.deferIndexes,
-        small: smallTargets(tables),
-        signal,
-        onProgress: (done, total) => board.change({ step: `setting indexes, constraints and triggers aside (${done} of ${total})` }),
-      });
+      // Which tables are kept, and their indexes with them, the load finds out.
+      await setAside(migration, tables, { deferIndexes: settings.deferIndexes && settings.onExistingRows !== "keepEqual", signal });
     }
     return { row, tables, ...(await prepareSource(migration, session, tables, row)) };
   } finally {
@@ -90,12 +83,30 @@ async function prepareOnce(migration: Migration, checked: Checked, signal: Abort
   }
 }
 
+/** Takes away what slows or breaks the load of tables; what is away or back already stays so. */
+export async function setAside(
+  migration: Migration,
+  tables: readonly ListedTable[],
+  { deferIndexes, signal }: { readonly deferIndexes: boolean; readonly signal: AbortSignal },
+): Promise<void> {
+  await deferDefinitions({
+    connectTarget: connectTo(migration),
+    ownership: migration.ownership,
+    tables: targetNames(tables),
+    deferIndexes,
+    small: smallTargets(tables),
+    signal,
+    onProgress: (done, total) => migration.board.change({ step: `setting indexes, constraints and triggers aside (${done} of ${total})` }),
+  });
+}
+
 /** Takes the target over from whoever had it, and ends what an earlier worker may still have open. */
 async function takeOwnership(migration: Migration, session: pg.Client, { plugin, known }: Checked): Promise<MigrationRow> {
   const { ownership, job, source, board } = migration;
   const name = objectName(job.taskId, job.selected.name);
   const startedOn = board.database.startedOn ?? new Date().toISOString();
-  const fresh = { taskId: job.taskId, sourceDatabase: job.selected.name, slot: name, publication: name, plugin, startedOn };
+  const { taskId, earlierTaskIds, selected } = job;
+  const fresh = { taskId, earlierTaskIds, sourceDatabase: selected.name, slot: name, publication: name, plugin, startedOn };
   if (known) {
     await endEarlierSessions(session, migration);
     await withConnection(source, { purpose: "take-over" }, (client) => endEarlierSessions(client, migration));

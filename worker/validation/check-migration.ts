@@ -28,6 +28,8 @@ export interface MigrationCheckInput {
   readonly selectedTables: readonly string[];
   readonly signal: AbortSignal;
   readonly ownTaskId: string;
+  /** Ids under which the task ran before it was restarted: what is left of them on the target is taken over. */
+  readonly earlierTaskIds?: readonly string[];
   /** The migration was begun before: what it uses itself is not checked again. */
   readonly resuming: boolean;
 }
@@ -133,7 +135,7 @@ async function check(
 }
 
 async function readContext(input: MigrationCheckInput, source: End, target: End, databaseExists: boolean): Promise<MigrationContext> {
-  const { settings, selectedTables, signal, ownTaskId } = input;
+  const { settings, selectedTables, signal, ownTaskId, earlierTaskIds = [] } = input;
   const { includeTables, excludeTables } = settings;
   const allTables = await readTables(source.client, source.versionNum);
   const selection = selectTables(allTables, { selectedTables, includeTables, excludeTables });
@@ -152,6 +154,7 @@ async function readContext(input: MigrationCheckInput, source: End, target: End,
     targets: databaseExists ? findTargets(selection.tables, await readTargetTables(target.client, target.versionNum)) : new Map(),
     unknownTables: selection.unknown,
     ownTaskId,
+    earlierTaskIds,
     bookkeeping,
     schemaIsOurs: settings.migrateSchema && own?.isSchemaDone !== true,
   };

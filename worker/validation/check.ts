@@ -60,6 +60,8 @@ export interface MigrationContext extends SourceContext, TargetContext {
   /** Names and patterns of the selection that no table of the source fits. */
   readonly unknownTables: readonly string[];
   readonly ownTaskId: string;
+  /** Ids under which the task ran before it was restarted. */
+  readonly earlierTaskIds: readonly string[];
   /** The bookkeeping that the target holds, ours or another's. */
   readonly bookkeeping: MigrationRow | undefined;
   /** The schema is still to be made by us. */

@@ -79,8 +79,8 @@ async function readRemnants({ client, versionNum }: End): Promise<Remnant[]> {
   return rows.map(({ kind, name, is_in_use }) => ({ kind, name, isInUse: is_in_use }));
 }
 
-function onTarget({ bookkeeping, ownTaskId }: MigrationContext): FindingDraft[] {
-  if (bookkeeping === undefined || bookkeeping.taskId === ownTaskId) return [];
+function onTarget({ bookkeeping, ownTaskId, earlierTaskIds }: MigrationContext): FindingDraft[] {
+  if (bookkeeping === undefined || [ownTaskId, ...earlierTaskIds].includes(bookkeeping.taskId)) return [];
   return [
     {
       detail: `The target database belongs to the task ${bookkeeping.taskId} (phase ${bookkeeping.phase}).`,

@@ -90,7 +90,7 @@ const notEmpty: PairCheck = {
     return full.map((table) => ({
       table,
       detail: "it has rows.",
-      remedy: `TRUNCATE ${quoteTable(table)}; on the target, or set migrationSetting.onExistingRows to truncate or append.`,
+      remedy: `TRUNCATE ${quoteTable(table)}; on the target, or set migrationSetting.onExistingRows to truncate, append or keepEqual.`,
     }));
   },
 };

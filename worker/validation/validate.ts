@@ -84,7 +84,9 @@ function check(
   signal: AbortSignal,
 ): Promise<MigrationCheckResult> {
   const selectedTables = job.selected.selectedTables.map(({ name }) => name);
-  return checkMigration({ source, target, settings, selectedTables, signal, ownTaskId: ownership.taskId, resuming: known !== undefined });
+  const { earlierTaskIds } = job;
+  const ownTaskId = ownership.taskId;
+  return checkMigration({ source, target, settings, selectedTables, signal, ownTaskId, earlierTaskIds, resuming: known !== undefined });
 }
 
 /** The bookkeeping of this task on the target; undefined when there is none, or no database to hold it. */

@@ -54,6 +54,7 @@ function migration(target: Server = pair.target.server): Migration & { readonly 
       source: pair.source.reference,
       target: pair.target.reference,
       selected: { ...selected, sourceSetting: {}, targetSetting: {} },
+      earlierTaskIds: [],
       secrets: {},
       pgDumpPath: undefined,
       ended: undefined,

@@ -1,4 +1,6 @@
+import { randomUUID } from "node:crypto";
 import { afterEach, beforeEach, expect, inject, test } from "vitest";
+import { contents, leftOnSource, leftOnTarget } from "../../scenarios/world.ts";
 import { createDatabase, type TestDatabase } from "../../setup/databases.ts";
 import { runMigration, type RunningMigration } from "../run-migration.ts";
 
@@ -45,6 +47,53 @@ test.each(["pgoutput", "test_decoding"])(
     await dropSlots();
     await source.query("UPDATE t SET note = 'between' WHERE id = 1");
     await expectRefused(runMigration({ source, target }, setting, { taskId: first.taskId, epoch: 2, ended: undefined }));
+  },
+);
+
+/** What a restart of the task runs: the same under another id, and what is equal is kept. */
+const restart = (earlierTaskIds: readonly string[], plugin: string, epoch = 1, taskId: string = randomUUID()): RunningMigration =>
+  runMigration(
+    { source, target },
+    { migrationSetting: { onExistingRows: "keepEqual", tablesWithoutKey: "replicaIdentityFull" }, sourceSetting: { plugin } },
+    { taskId, epoch, ended: undefined, earlierTaskIds },
+  );
+
+test.each(["pgoutput", "test_decoding"])(
+  "a restart takes over what the target still owes, cleans up what the source still has, and can be taken over itself (%s)",
+  async (plugin) => {
+    for (const database of [source, target])
+      await database.query("CREATE TABLE child (id int PRIMARY KEY, t_id int REFERENCES t); CREATE TABLE keyless (note text)");
+    await source.query("INSERT INTO child SELECT g, g FROM generate_series(1, 100) g; INSERT INTO keyless VALUES ('a'), ('b')");
+    await target.query("SET session_replication_role = replica; INSERT INTO child VALUES (1000, 5000); RESET session_replication_role");
+    const setting = { migrationSetting: { tablesWithoutKey: "replicaIdentityFull", onExistingRows: "append" }, sourceSetting: { plugin } };
+    const first = runMigration({ source, target }, setting);
+    await first.until("ready", ({ state }) => state === "READY_TO_COMPLETE");
+    await stop(first);
+    await dropSlots();
+    await expectRefused(runMigration({ source, target }, setting, { taskId: first.taskId, epoch: 2, ended: undefined }));
+    const owed = "SELECT kind FROM pgdms.deferred_ddl WHERE NOT is_restored";
+    expect((await target.query(owed)).rows).toEqual([{ kind: "validation" }]);
+    // As if the source had been away when the first run ended.
+    const { rows } = await target.query("SELECT slot FROM pgdms.migration");
+    await source.query("SELECT pg_create_logical_replication_slot($1, $2)", [rows[0]?.["slot"], plugin]);
+    await source.query("UPDATE t SET note = 'between' WHERE id = 1");
+
+    const again = restart([first.taskId], plugin);
+    const kept = "SELECT table_name FROM pgdms.table_load WHERE bytes = 0 AND state = 'done'";
+    await expect.poll(async () => (await target.query(kept).catch(() => ({ rowCount: 0 }))).rowCount, { interval: 5 }).toBeGreaterThan(0);
+    await stop(again);
+    expect(again.toldEnd()).toBeUndefined();
+    const last = restart([first.taskId], plugin, 2, again.taskId);
+    await last.until("ready", ({ state }) => state === "READY_TO_COMPLETE");
+    expect(await slots()).toBe(1);
+    expect(last.table("keyless")).toMatchObject({ fullLoadRows: 2, fullLoadBytes: 0 });
+    for (const changed of ["t", "child"]) expect(last.table(changed)?.fullLoadBytes).toBeGreaterThan(0);
+    await source.query("INSERT INTO t VALUES (5000, 'followed'); INSERT INTO child VALUES (1000, 5000); DELETE FROM child WHERE id < 10");
+    expect(await last.cutOver()).toEqual([]);
+    expect(await last.ended).toEqual({ end: "COMPLETE", codes: [] });
+    for (const table of ["t", "child", "keyless"]) expect(await contents(target, table)).toEqual(await contents(source, table));
+    expect((await target.query("SELECT FROM pg_constraint WHERE conname = 'child_t_id_fkey' AND convalidated")).rowCount).toBe(1);
+    expect([await leftOnSource(source), await leftOnTarget(target)]).toEqual([[], []]);
   },
 );
 

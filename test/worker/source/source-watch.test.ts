@@ -1,7 +1,9 @@
+import { randomUUID } from "node:crypto";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from "vitest";
 import { type DatabaseProgress } from "../../../contracts/reports.ts";
 import { startPostgres, type PostgresServer } from "../../../local/postgres.ts";
 import { createDatabase, type TestDatabase } from "../../setup/databases.ts";
+import { contents, leftOnSource, leftOnTarget } from "../../scenarios/world.ts";
 import { lineTo, runMigration, through } from "../run-migration.ts";
 
 const MB = 1024 * 1024;
@@ -67,6 +69,46 @@ describe("what the migration holds back on its source", () => {
     migration.orders.cancel();
     expect(await migration.ended).toEqual({ end: "CANCELLED", codes: [] });
     expect(await slots()).toEqual([]);
+  });
+
+  test("ends the migration when the source invalidates the slot; a restart keeps the tables that are equal", async () => {
+    for (const database of [source, target]) await database.query("CREATE TABLE same (id int PRIMARY KEY, note text)");
+    await source.query("INSERT INTO same SELECT g, 'same ' || g FROM generate_series(1, 1000) g");
+    const first = runMigration({ source, target });
+    await first.until("ready", ({ state }) => state === "READY_TO_COMPLETE");
+    first.orders.stop();
+    const isRead = async () =>
+      (await source.query("SELECT FROM pg_replication_slots WHERE active AND database = current_database()")).rowCount;
+    await expect.poll(isRead).toBe(0);
+    await source.query("UPDATE t SET note = 'unseen' WHERE id <= 10; DELETE FROM t WHERE id > 990");
+    // Ten segments of 16 MB that hold next to nothing.
+    for (let n = 0; n < 10; n++) await source.query("SELECT pg_logical_emit_message(false, 'fill', 'x'); SELECT pg_switch_wal()");
+    await source.query("CHECKPOINT");
+    const status = "SELECT wal_status FROM pg_replication_slots WHERE database = current_database()";
+    expect((await source.query(status)).rows).toEqual([{ wal_status: "lost" }]);
+    const second = runMigration({ source, target }, {}, { taskId: first.taskId, epoch: 2, ended: undefined });
+    expect(await second.ended).toEqual({ end: "FAILED", codes: ["PG1201"] });
+    expect(second.findings.find(({ error }) => error.code === "PG1201")?.error.remedy).toContain("Migrate.Sync.Restart.Task");
+    expect(await slots()).toEqual([]);
+    const file = "SELECT pg_relation_filenode('same') AS same, pg_relation_filenode('t') AS t";
+    const { rows: filesBefore } = await target.query(file);
+    const again = runMigration(
+      { source, target },
+      { migrationSetting: { onExistingRows: "keepEqual" } },
+      { taskId: randomUUID(), epoch: 1, ended: undefined, earlierTaskIds: [first.taskId] },
+    );
+    await again.until("ready again", ({ state }) => state === "READY_TO_COMPLETE");
+    expect(again.table("same")).toMatchObject({ state: "COMPLETED", fullLoadRows: 1000, fullLoadBytes: 0 });
+    expect(again.table("t")).toMatchObject({ state: "COMPLETED", fullLoadRows: 990 });
+    expect(again.table("t")?.fullLoadBytes).toBeGreaterThan(10_000);
+    const { rows: filesAfter } = await target.query(file);
+    expect(filesAfter[0]?.["same"]).toBe(filesBefore[0]?.["same"]);
+    expect(filesAfter[0]?.["t"]).not.toBe(filesBefore[0]?.["t"]);
+    await source.query("UPDATE same SET note = 'followed' WHERE id = 1; INSERT INTO t VALUES (5000, 'followed')");
+    expect(await again.cutOver()).toEqual([]);
+    expect(await again.ended).toEqual({ end: "COMPLETE", codes: [] });
+    for (const table of ["t", "same"]) expect(await contents(target, table)).toEqual(await contents(source, table));
+    expect([await leftOnSource(source), await leftOnTarget(target)]).toEqual([[], []]);
   });
 
   test("is told while the load goes on, which keeps to maxLoadMBps in all its streams together", async () => {
