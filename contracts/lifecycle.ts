@@ -140,5 +140,11 @@ export const nextTaskState = (state: TaskState, event: TaskEvent): TaskState | u
 export const nextDatabaseState = (state: DatabaseState, event: DatabaseEvent): DatabaseState | undefined =>
   databaseTransitions[state][event];
 
+/** Ends after which a migration may begin anew. It does so as a new task in the place of the old one, which stays ended. */
+const RESTARTABLE_STATES: readonly TaskState[] = ["Canceled", "Failed", "FailedInputValidation", "Faulted"];
+
+/** Whether a migration that ended so may be restarted. */
+export const mayRestart = (state: TaskState): boolean => RESTARTABLE_STATES.includes(state);
+
 /** A task in one of these states will never change again. */
 export const isTaskOver = (state: TaskState): boolean => state !== "Unknown" && Object.keys(taskTransitions[state]).length === 0;

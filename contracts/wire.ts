@@ -45,6 +45,9 @@ export const RELOAD_COMMAND = "Migrate.Sync.Reload.Table";
 
 export const COMMAND_TYPES = [CUTOVER_COMMAND, RELOAD_COMMAND] as const;
 
+/** Ours: begin a migration that failed or was cancelled anew. */
+export const RESTART_COMMAND = "Migrate.Sync.Restart.Task";
+
 export const SERVICE_STATES = ["Succeeded", "Stopped"] as const;
 export type ServiceState = (typeof SERVICE_STATES)[number];
 
@@ -194,6 +197,17 @@ export const CommandRequest = z.object({
 });
 export type CommandRequest = z.infer<typeof CommandRequest>;
 
+const passwordAgain = z.string().min(1).max(4096).nullish().describe("Required where the task was given one: it was deleted at its end.");
+
+export const RestartRequest = z.object({
+  commandType: word([RESTART_COMMAND]),
+  input: z.object({ sourcePassword: passwordAgain, targetPassword: passwordAgain }).nullish(),
+});
+export type RestartRequest = z.infer<typeof RestartRequest>;
+
+/** What tells the commands apart. */
+export const AnyCommand = z.object({ commandType: word([...COMMAND_TYPES, RESTART_COMMAND]) });
+
 export const NameCheckRequest = z.object({ name: z.string().max(1024), type: z.string().max(256) });
 export type NameCheckRequest = z.infer<typeof NameCheckRequest>;
 
@@ -314,7 +328,8 @@ export interface CommandView {
   readonly commandId?: string;
   readonly state: CommandState;
   readonly input: {
-    readonly databaseName: string;
+    /** Not of a restart, which is of the whole task. */
+    readonly databaseName?: string;
     readonly commitTimeStamp?: string;
     readonly fence?: Fence;
     readonly tableNames?: readonly string[];

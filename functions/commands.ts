@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { type Command } from "../contracts/commands.ts";
 import { isTaskOver, type DatabaseState } from "../contracts/lifecycle.ts";
 import { parseTableName } from "../contracts/tables.ts";
-import { CommandRequest, CUTOVER_COMMAND, RELOAD_COMMAND } from "../contracts/wire.ts";
+import { AnyCommand, CommandRequest, CUTOVER_COMMAND, RELOAD_COMMAND, RESTART_COMMAND, RestartRequest } from "../contracts/wire.ts";
 import { routes, taskPath } from "./addresses.ts";
 import { type ControlPlane } from "./control-plane.ts";
 import { sent } from "./dispatch.ts";
@@ -11,6 +11,7 @@ import { ApiError, invalid } from "./http/api-error.ts";
 import { type Answer, type Call, type Endpoint } from "./http/endpoint.ts";
 import { parsed } from "./http/validation.ts";
 import { type Log } from "./log.ts";
+import { restartTask } from "./restart.ts";
 import { commandKey, commandsOfTask, isCommandOpen, type CommandRow } from "./store/commands.ts";
 import { type Row } from "./store/document-table.ts";
 import { LostRace, retryingRaces } from "./store/races.ts";
@@ -19,13 +20,17 @@ import { databaseOutputKey } from "./store/task-outputs.ts";
 import { type TaskRow } from "./store/tasks.ts";
 import { commandView } from "./task-view.ts";
 
-/** The commands of a PostgreSQL migration: the cutover of one database, and the reload of tables. */
+/** The commands of a PostgreSQL migration: the cutover of one database, the reload of tables, and the restart of it all. */
 export const commandEndpoints = (plane: ControlPlane): Endpoint[] => [
   { name: "tasks-command", method: "POST", route: `${routes.task}/command`, handle: (call) => retryingRaces(() => post(plane, call)) },
 ];
 
 async function post(plane: ControlPlane, call: Call): Promise<Answer> {
-  const request = parsed(CommandRequest, await call.body());
+  const body = await call.body();
+  const { commandType } = parsed(AnyCommand, body);
+  if (commandType === RESTART_COMMAND)
+    return restartTask(plane, await requireTask(plane.store, taskPath(call.params)), parsed(RestartRequest, body), call);
+  const request = parsed(CommandRequest, body);
   const { databaseName } = request.input;
   requireItsInput(request);
   const task = await requireTask(plane.store, taskPath(call.params));

@@ -49,7 +49,7 @@ export async function deleteTask(plane: ControlPlane, row: Row<TaskRow>, force: 
 }
 
 /** What was not told of a task yet; once its rows are gone, nobody else will. */
-async function untoldOf({ store }: ControlPlane, task: TaskRow): Promise<PgdmsEvent[]> {
+export async function untoldOf({ store }: ControlPlane, task: TaskRow): Promise<PgdmsEvent[]> {
   const commands = await store.commands.list(`${commandsOfTask(task.taskId)} and untold eq true`);
   return [
     ...commands.map(({ value }) => cutoverFinishedEvent(task, value)),
@@ -78,7 +78,8 @@ export async function forgetTask(plane: ControlPlane, taskId: string, index: Tas
   await removeTraces(plane, taskId);
 }
 
-async function removeTraces({ store }: ControlPlane, taskId: string): Promise<void> {
+/** Nothing is known of the task any more; its row, if it has one, stays. */
+export async function removeTraces({ store }: ControlPlane, taskId: string): Promise<void> {
   await store.taskOutputs.deletePartition(outputsPartition(taskId));
   await store.commands.deletePartition(commandsPartition(taskId));
   const index = await store.taskIndex.get(taskIndexKey(taskId));

@@ -74,7 +74,7 @@ const operations: readonly (readonly [operation: string, resource: string, text:
   ["services/projects/tasks/write", "Tasks", "Create and run tasks"],
   ["services/projects/tasks/delete", "Tasks", "Delete tasks"],
   ["services/projects/tasks/cancel/action", "Tasks", "Cancel tasks"],
-  ["services/projects/tasks/command/action", "Tasks", "Cut databases over"],
+  ["services/projects/tasks/command/action", "Tasks", "Cut databases over, reload tables, restart migrations"],
 ];
 
 function listOperations(): Answer {

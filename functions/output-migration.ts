@@ -15,7 +15,8 @@ import { ofKind, type ItemOf, type OutputTask } from "./output-items.ts";
 /** In the order migration, databases, tables, errors. */
 export function migrateOutput(task: OutputTask, initial: readonly DatabaseProgress[], items: readonly ReportItem[]): MigrateOutput[] {
   const reportedDatabases = new Map(ofKind(items, "database").map((database) => [database.databaseName, database]));
-  const databases = initial.map((database) => reportedDatabases.get(database.databaseName) ?? database);
+  // A restarted task has some that an earlier run cut over.
+  const databases = [...new Map([...initial.map((database) => [database.databaseName, database] as const), ...reportedDatabases]).values()];
   const cutovers = new Map(ofKind(items, "cutoverReport").map((report) => [report.databaseName, report]));
   const findings = ofKind(items, "finding");
   const tables = ofKind(items, "table");

@@ -4,6 +4,7 @@ import { type TaskType } from "../contracts/commands.ts";
 import { TaskRequest } from "../contracts/wire.ts";
 import { taskPath } from "./addresses.ts";
 import { type ControlPlane } from "./control-plane.ts";
+import { removeTraces } from "./deletion.ts";
 import { dispatchTask, runCommand } from "./dispatch.ts";
 import { announceTask } from "./events/announce.ts";
 import { findTask, requireParentProject, requireParentService } from "./find.ts";
@@ -13,6 +14,7 @@ import { checkPreconditions, newRevision } from "./http/etag.ts";
 import { requireName } from "./http/names.ts";
 import { parsed } from "./http/validation.ts";
 import { secretName } from "./secrets/secret-store.ts";
+import { type Log } from "./log.ts";
 import { isPremium } from "./skus.ts";
 import { type Row } from "./store/document-table.ts";
 import { needsSeat, taskIndexKey, taskKey, type TaskPath, type TaskRow } from "./store/tasks.ts";
@@ -36,11 +38,17 @@ export async function putTask(plane: ControlPlane, call: Call): Promise<Answer> 
   if (known) return putAgain(plane, known, properties.taskType, plan, properties.clientData);
   if (needsSeat(properties) && !isPremium(service.value.sku)) throw new ApiError("OnlineNeedsPremium");
   const task = newTask(plane, { ...project.value.path, task: path.task }, properties.taskType, plan, properties.clientData ?? {}, call);
-  const created = await create(plane, task, plan);
-  await dispatchTask(plane, created, call.log);
-  const { value } = (await plane.store.tasks.get(created.key)) ?? created;
-  if (value.dispatch !== "pending") await announceTask(plane, created, call.log); // else the bus is out of reach
+  const created = await storeTask(plane, task, plan, (value) => plane.store.tasks.create(taskKey(value.path), value));
+  const value = await beginTask(plane, created, call.log);
   return { status: 201, body: taskView(value), etag: value.revision };
+}
+
+/** Sends a task that was just written, if there is room, and tells of it. @returns the task after that */
+export async function beginTask(plane: ControlPlane, created: Row<TaskRow>, log: Log): Promise<TaskRow> {
+  await dispatchTask(plane, created, log);
+  const { value } = (await plane.store.tasks.get(created.key)) ?? created;
+  if (value.dispatch !== "pending") await announceTask(plane, created, log); // else the bus is out of reach
+  return value;
 }
 
 /** A task is not run twice and its input does not change; only what the caller keeps with it may. */
@@ -112,9 +120,15 @@ const MESSAGE_BYTES_MAX = 200 * 1024;
 /**
  * Passwords go to the secret store before the task is written, and go again when it cannot be. The index row comes first
  * and says `made` last, so that the watchdog finds what a crash in between left over.
+ * @param write writes the row
  */
-async function create(plane: ControlPlane, task: TaskRow, plan: TaskPlan): Promise<Row<TaskRow>> {
-  requireSendable(task);
+export async function storeTask(
+  plane: ControlPlane,
+  task: TaskRow,
+  plan: Pick<TaskPlan, "passwords" | "work">,
+  write: (task: TaskRow) => Promise<Row<TaskRow>>,
+): Promise<Row<TaskRow>> {
+  requireSendable({ ...task, work: plan.work({}) });
   const { store, secrets } = plane;
   const index = await store.taskIndex.create(taskIndexKey(task.taskId), { path: task.path, made: false });
   const names = plan.passwords.map(({ side }) => secretName(task.taskId, side));
@@ -123,10 +137,10 @@ async function create(plane: ControlPlane, task: TaskRow, plan: TaskPlan): Promi
   try {
     const secretIds: Partial<Record<Side, string>> = {};
     for (const { side, password } of plan.passwords) secretIds[side] = await secrets.put(secretName(task.taskId, side), password, tags);
-    created = await store.tasks.create(taskKey(task.path), { ...task, work: plan.work(secretIds), secretNames: names });
+    created = await write({ ...task, work: plan.work(secretIds), secretNames: names });
   } catch (error) {
     await deleteSecrets(plane, names);
-    await store.taskIndex.delete(index);
+    await removeTraces(plane, task.taskId);
     throw error;
   }
   await store.taskIndex.replace(index, { ...index.value, made: true });

@@ -1,7 +1,7 @@
 import { isTaskOver } from "../contracts/lifecycle.ts";
 import { sendCommand } from "./commands.ts";
 import { type ControlPlane } from "./control-plane.ts";
-import { buryTask, forgetTask } from "./deletion.ts";
+import { buryTask, forgetTask, removeTraces } from "./deletion.ts";
 import { dispatchService, sendCancel, sendRun } from "./dispatch.ts";
 import { announceCutovers, announceService, announceTask } from "./events/announce.ts";
 import { publishLeft } from "./events/outbox.ts";
@@ -104,7 +104,7 @@ async function mendDeletions(plane: ControlPlane, log: Log): Promise<void> {
 const isOld = ({ now }: ControlPlane, { deleted }: TaskIndexRow): boolean =>
   deleted !== undefined && now().getTime() - Date.parse(deleted.on) > BURIED_FOR_MS;
 
-/** Tasks whose making was cut short: their secrets go. A task that was made after all is only marked so. */
+/** Tasks whose making, or whose giving way to a restart, was cut short: what is left of them goes. One that is there is only marked so. */
 async function mendCreations(plane: ControlPlane): Promise<void> {
   const { store, now } = plane;
   for (const row of await store.taskIndex.list(`made eq false and ${olderThan(now(), MAKING_MAX_MS)}`)) {
@@ -113,7 +113,7 @@ async function mendCreations(plane: ControlPlane): Promise<void> {
     if (task?.value.taskId === taskId) await store.taskIndex.replace(row, { ...row.value, made: true });
     else {
       await deleteSecrets(plane, [secretName(taskId, "source"), secretName(taskId, "target")]);
-      await store.taskIndex.delete(row);
+      await removeTraces(plane, taskId);
     }
   }
 }

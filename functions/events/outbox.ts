@@ -35,21 +35,23 @@ async function strikeOut({ store }: ControlPlane, { owner, events }: RecordedEve
  * Writes events down, does what they tell, and publishes them.
  * @param act may throw LostRace: then it did not happen, and is not told
  */
-export async function tellingOf(
+export async function tellingOf<T>(
   plane: ControlPlane,
   owner: string,
   events: readonly PgdmsEvent[],
-  act: () => Promise<void>,
+  act: () => Promise<T>,
   log: Log,
-): Promise<void> {
+): Promise<T> {
   const recorded = await recordEvents(plane, owner, events);
+  let result: T;
   try {
-    await act();
+    result = await act();
   } catch (error) {
     if (error instanceof LostRace) await strikeOut(plane, recorded);
     throw error;
   }
   await publishRecorded(plane, recorded, log);
+  return result;
 }
 
 /** Publishes what was left: the watchdog's part. @param filter which rows */

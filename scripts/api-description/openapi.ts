@@ -48,11 +48,13 @@ export function openApiDocument(root: string, endpoints: readonly Endpoint[]): J
 }
 
 const namesOf = ({ request, answers }: OperationDescription): string[] =>
-  [request, ...Object.values(answers).map((answer) => (typeof answer === "string" ? answer : answer?.[0]))].filter(
+  [...[request].flat(), ...Object.values(answers).map((answer) => (typeof answer === "string" ? answer : answer?.[0]))].filter(
     (name) => name !== undefined,
   );
 
 const ref = (name: string): JsonSchema => ({ $ref: `#/components/schemas/${name}` });
+
+const requestBody = (names: string | readonly string[]): JsonSchema => (typeof names === "string" ? ref(names) : { anyOf: names.map(ref) });
 
 const json = (schema: JsonSchema): JsonSchema => ({ "application/json": { schema } });
 
@@ -73,7 +75,7 @@ function operationOf(endpoint: Endpoint, { summary, group, request, answers, que
       ...query.map(queryParameter),
       ...preconditions(endpoint),
     ],
-    ...(request === undefined ? {} : { requestBody: { required: true, content: json(ref(request)) } }),
+    ...(request === undefined ? {} : { requestBody: { required: true, content: json(requestBody(request)) } }),
     responses: {
       ...Object.fromEntries(responses),
       ...(isOpen ? {} : { default: { description: "Refused, or failed", content: json(ref("ErrorBody")) } }),

@@ -3,8 +3,8 @@
 export interface OperationDescription {
   readonly summary: string;
   readonly group: "Services" | "Projects" | "Tasks" | "Provider";
-  /** Schema of the request's body. */
-  readonly request?: string;
+  /** Schema of the request's body; several: one of them. */
+  readonly request?: string | readonly string[];
   /** Schema of the answer's body by status; null: it has none. `[X]`: a page of X. */
   readonly answers: Readonly<Record<number, string | readonly [string] | null>>;
   readonly query?: readonly QueryParameter[];
@@ -70,7 +70,12 @@ export const operations: Readonly<Record<string, OperationDescription>> = {
   "tasks-patch": { summary: "Changes what the caller keeps with a task", group: "Tasks", request: "TaskPatch", answers: { 200: "Task" } },
   "tasks-delete": { summary: "Deletes a task", group: "Tasks", ...deletion },
   "tasks-cancel": { summary: "Cancels a task", group: "Tasks", answers: { 200: "Task" } },
-  "tasks-command": { summary: "Cuts a database over", group: "Tasks", request: "CommandRequest", answers: { 200: "CommandView" } },
+  "tasks-command": {
+    summary: "Cuts a database over, loads tables anew, or restarts a migration that has failed",
+    group: "Tasks",
+    request: ["CommandRequest", "RestartRequest"],
+    answers: { 200: "CommandView" },
+  },
   "operation-statuses": { summary: "Tells how an asynchronous operation stands", group: "Provider", answers: { 200: "OperationStatus" } },
   "operation-results": { summary: "Answers the result of an asynchronous operation", group: "Provider", answers: { 200: null } },
   "operations-list": { summary: "Lists the operations of the provider", group: "Provider", answers: { 200: ["ProviderOperation"] } },

@@ -4,7 +4,7 @@ import { planTask } from "../../functions/task-request.ts";
 import { ApiError } from "../../functions/http/api-error.ts";
 import { parsed } from "../../functions/http/validation.ts";
 import { SUPPORTED_TASK_TYPES } from "../../contracts/commands.ts";
-import { CommandRequest, NameCheckRequest, ProjectRequest, ServiceRequest, TaskRequest } from "../../contracts/wire.ts";
+import { CommandRequest, NameCheckRequest, ProjectRequest, RestartRequest, ServiceRequest, TaskRequest } from "../../contracts/wire.ts";
 import { startPlane, type Plane } from "./fixtures/plane.ts";
 import {
   connectBody,
@@ -133,7 +133,7 @@ test("odd names and queries never fail the control plane", async () => {
 });
 
 test("whatever JSON comes, the schemas answer it or refuse it by name", () => {
-  const schemas = [ServiceRequest, ProjectRequest, TaskRequest, CommandRequest, NameCheckRequest];
+  const schemas = [ServiceRequest, ProjectRequest, TaskRequest, CommandRequest, RestartRequest, NameCheckRequest];
   fc.assert(
     fc.property(fc.jsonValue(), fc.constantFrom(...schemas), fc.constantFrom(...SUPPORTED_TASK_TYPES), (value, schema, taskType) => {
       for (const parse of [() => parsed(schema, value), () => planTask(taskType, value)]) {

@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readSecretFile } from "../../contracts/secret-file.ts";
-import { type Page, type Task } from "../../contracts/wire.ts";
+import { errors } from "../../contracts/errors.ts";
+import { type ReportItem } from "../../contracts/reports.ts";
+import { type CommandView, type Page, type Task } from "../../contracts/wire.ts";
 import { startPlane, type Plane } from "./fixtures/plane.ts";
 import {
   connectBody,
@@ -16,7 +18,7 @@ import {
   type Reply,
   type Rest,
 } from "./fixtures/rest.ts";
-import { startWorker, type FakeWorker } from "./fixtures/worker.ts";
+import { database, startWorker, table, type FakeWorker } from "./fixtures/worker.ts";
 
 let plane: Plane;
 let rest: Rest;
@@ -301,6 +303,108 @@ describe("cancelling and deleting", () => {
     expect((await rest.send("DELETE", `${service("dms-all")}?deleteRunningTasks=true`)).status).toBe(200);
     await makeService(rest, "dms-all");
     expect((await rest.get<Page<Task>>(`${project("dms-all")}/tasks`)).body.value).toEqual([]);
+  });
+});
+
+describe("restarting", () => {
+  beforeAll(() => makeService(rest, "dms-restart", { sku: { name: "Premium_4vCores" } }));
+
+  const at = (name: string): string => task("dms-restart", name);
+  const passwords = { sourcePassword: "again-source", targetPassword: "again-target" };
+  const restart = (name: string, input: object = passwords): Promise<Reply<CommandView>> =>
+    rest.post<CommandView>(`${at(name)}/command`, { commandType: "migrate.sync.restart.task", input });
+
+  async function ended(
+    name: string,
+    databases: readonly object[],
+    event: "faulted" | "succeeded",
+    items: readonly ReportItem[],
+  ): Promise<string> {
+    const taskId = idOf(await rest.put<Task>(at(name), migrateBody(databases)));
+    await worker.commands("dms-restart", taskId, 1);
+    await worker.report(taskId, 1, [...items, { kind: "task", event, errors: [] }]);
+    const state = event === "faulted" ? "Faulted" : "Succeeded";
+    await until(async () => (await stateOf(at(name))) === state, state);
+    await until(async () => !(await plane.secretFiles()).some((file) => file.name.includes(taskId)), "the secrets to go");
+    return taskId;
+  }
+
+  test("runs what is not cut over anew, under another id, and keeps the equal tables of what had begun", async () => {
+    const first = await ended(
+      "mig",
+      [{ name: "done" }, { name: "begun", migrationSetting: { fullLoadStreams: "2" } }, { name: "refused" }],
+      "faulted",
+      [
+        database({ databaseName: "done", state: "COMPLETE" }),
+        table("kept", { databaseName: "done" }),
+        database({ databaseName: "begun", state: "FAILED" }),
+        table("t", { databaseName: "begun" }),
+        database({ databaseName: "refused", state: "FAILED" }),
+      ],
+    );
+    for (const [input, missing] of [
+      [{}, "source"],
+      [{ sourcePassword: "x" }, "target"],
+    ] as const) {
+      const refused = await restart("mig", input);
+      expect([refused.status, details(refused)]).toEqual([400, [`input.${missing}Password`]]);
+    }
+    const [restarted, ...others] = await Promise.all([restart("mig"), restart("mig"), restart("mig")]);
+    expect(restarted.body).toMatchObject({ commandType: "Migrate.Sync.Restart.Task", state: "Succeeded", input: {} });
+    for (const other of others) expect(other.body).toEqual(restarted.body);
+    const now = (await rest.get<Task>(at("mig"), "?$expand=output,command")).body.properties;
+    expect(now).toMatchObject({ taskId: restarted.body.output?.id, state: "Queued", errors: [], commands: [], endedOn: null });
+    expect(now.taskId).not.toBe(first);
+    const { output = [] } = now as { readonly output?: readonly { readonly id: string; readonly migrationState?: string }[] };
+    expect(output.map(({ id, migrationState }) => ({ id, migrationState }))).toEqual([
+      { id: now.taskId, migrationState: undefined },
+      { id: "db|begun", migrationState: "UNDEFINED" },
+      { id: "db|refused", migrationState: "UNDEFINED" },
+      { id: "db|done", migrationState: "COMPLETE" },
+      { id: "or|done|public|kept", migrationState: undefined },
+    ]);
+    const [command] = await worker.commands("dms-restart", now.taskId, 1);
+    expect(command).toMatchObject({
+      type: "run",
+      resourceId: at("mig"),
+      work: {
+        source: { serverName: "pg-src.example.net", credential: { kind: "secret" } },
+        selectedDatabases: [
+          { name: "begun", migrationSetting: { fullLoadStreams: "2", onExistingRows: "keepEqual" } },
+          { name: "refused", migrationSetting: {} },
+        ],
+        earlierTaskIds: [first],
+      },
+    });
+    expect(await readSecretFile(plane.secretsDir, `file:mig-${now.taskId}-source`)).toBe("again-source");
+    expect((await plane.secretFiles()).some(({ name }) => name.includes(first))).toBe(false);
+    // What comes late of the first run is about nothing any more.
+    await worker.report(first, 9, [{ kind: "task", event: "succeeded", errors: [] }]);
+    await worker.report(now.taskId, 1, [{ kind: "task", event: "started", errors: [] }]);
+    await until(async () => (await stateOf(at("mig"))) === "Running", "Running");
+    await worker.report(now.taskId, 2, [
+      database({ databaseName: "begun", state: "FAILED" }),
+      { kind: "task", event: "faulted", errors: [] },
+    ]);
+    await until(async () => (await stateOf(at("mig"))) === "Faulted", "Faulted");
+    const last = await restart("mig");
+    const [again] = await worker.commands("dms-restart", last.body.output?.id ?? "", 1);
+    expect(again).toMatchObject({
+      work: { selectedDatabases: [{ name: "begun" }, { name: "refused" }], earlierTaskIds: [first, now.taskId] },
+    });
+  });
+
+  test("is for migrations alone, that failed or were cancelled, and whose rows can be told from others", async () => {
+    await rest.put<Task>(at("connect"), connectBody());
+    await rest.put<Task>(at("queued"), migrateBody());
+    await ended("complete", [{ name: "a" }], "succeeded", []);
+    await ended("append", [{ name: "a", migrationSetting: { onExistingRows: "append" } }], "faulted", [table("t", { databaseName: "a" })]);
+    const skipped = { skipChecks: errors.TargetTableNotEmpty.code };
+    await ended("skipped", [{ name: "a", migrationSetting: skipped }], "faulted", [table("t", { databaseName: "a" })]);
+    const statuses = async (names: readonly string[]): Promise<number[]> =>
+      Promise.all(names.map(async (name) => (await restart(name)).status));
+    expect(await statuses(["absent", "connect", "queued", "complete", "append", "skipped"])).toEqual([404, 400, 409, 409, 409, 409]);
+    expect(await Promise.all(["complete", "append"].map((name) => stateOf(at(name))))).toEqual(["Succeeded", "Faulted"]);
   });
 });
 
