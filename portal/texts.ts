@@ -315,6 +315,11 @@ export const texts = {
       "The load and the sync end, and the source is cleaned of its slot and publication. What was copied stays on the target. It cannot be resumed.",
     cancelConfirm: "I want to cancel this migration",
     keepRunning: "Keep it running",
+    restart: "Restart",
+    restartTitle: "Restart this migration?",
+    restartHelp:
+      "What is not cut over begins anew. Tables of the target that equal the source are kept; the others are emptied and loaded again. The passwords were deleted when the migration ended: leave empty what had none.",
+    restartPasswords: { source: "Password on the source", target: "Password on the target" },
     delete: "Delete",
     deleteTitle: "Delete this activity?",
     deleteHelp: "Its figures and reports go with it. The databases are not touched.",

@@ -129,3 +129,18 @@ export const reloadTable = (
     path: `${taskPath(ref)}/command`,
     body: { commandType: "Migrate.Sync.Reload.Table", input: { databaseName, tableNames: [`${quoted(schema)}.${quoted(name)}`] } },
   });
+
+/** Begins a migration that failed or was cancelled anew; empty passwords are none. */
+export const restartTask = (
+  api: ApiClient,
+  ref: TaskRef,
+  { source, target }: { readonly source: string; readonly target: string },
+): Promise<ApiAnswer> =>
+  api.send({
+    method: "POST",
+    path: `${taskPath(ref)}/command`,
+    body: {
+      commandType: "Migrate.Sync.Restart.Task",
+      input: { ...(source === "" ? {} : { sourcePassword: source }), ...(target === "" ? {} : { targetPassword: target }) },
+    },
+  });

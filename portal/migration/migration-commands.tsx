@@ -1,7 +1,7 @@
 import { Button } from "@fluentui/react-components";
-import { ArrowClockwiseRegular, ArrowSwapRegular, DeleteRegular, DismissCircleRegular } from "@fluentui/react-icons";
+import { ArrowClockwiseRegular, ArrowResetRegular, ArrowSwapRegular, DeleteRegular, DismissCircleRegular } from "@fluentui/react-icons";
 import { useState } from "react";
-import { isTaskOver } from "../../contracts/lifecycle.ts";
+import { isTaskOver, mayRestart } from "../../contracts/lifecycle.ts";
 import { cancelTask, deleteTask, type TaskRef } from "../api/resources.ts";
 import { useApp } from "../app-context.ts";
 import { CutoverPanel } from "../cutover/cutover-panel.tsx";
@@ -9,6 +9,7 @@ import { goTo } from "../routes.ts";
 import { ConfirmDialog } from "../shell/confirm-dialog.tsx";
 import { texts } from "../texts.ts";
 import type { DatabaseView, MigrationView } from "./migration-view.ts";
+import { RestartDialog } from "./restart-dialog.tsx";
 
 interface CommandProps {
   readonly view: MigrationView;
@@ -17,10 +18,10 @@ interface CommandProps {
   readonly refresh: () => void;
 }
 
-/** What can be done with a migration now: cut over, cancel, delete. */
+/** What can be done with a migration now: cut over, cancel, restart, delete. */
 export function MigrationCommands({ view, chosen, taskRef, refresh }: CommandProps) {
   const { api } = useApp();
-  const [open, setOpen] = useState<"cutover" | "cancel" | "delete">();
+  const [open, setOpen] = useState<"cutover" | "cancel" | "restart" | "delete">();
   const close = () => setOpen(undefined);
   const { state } = view.task.properties;
   const isOver = isTaskOver(state);
@@ -47,6 +48,11 @@ export function MigrationCommands({ view, chosen, taskRef, refresh }: CommandPro
       >
         {texts.migration.cancel}
       </Button>
+      {mayRestart(state) ? (
+        <Button appearance="subtle" icon={<ArrowResetRegular />} onClick={() => setOpen("restart")}>
+          {texts.migration.restart}
+        </Button>
+      ) : null}
       <Button appearance="subtle" icon={<DeleteRegular />} disabled={!isOver} onClick={() => setOpen("delete")}>
         {texts.migration.delete}
       </Button>
@@ -64,6 +70,7 @@ export function MigrationCommands({ view, chosen, taskRef, refresh }: CommandPro
         dismiss={texts.migration.keepRunning}
         act={cancel}
       />
+      <RestartDialog open={open === "restart"} close={close} task={view.task} taskRef={taskRef} refresh={refresh} />
       <ConfirmDialog
         open={open === "delete"}
         close={close}

@@ -10,7 +10,7 @@ import {
   makeStyles,
   tokens,
 } from "@fluentui/react-components";
-import { useState } from "react";
+import { type ReactNode, useState } from "react";
 import { texts } from "../texts.ts";
 import { ProblemBar } from "./problem-bar.tsx";
 
@@ -28,6 +28,8 @@ interface Props {
   readonly confirm?: string;
   readonly action: string;
   readonly dismiss?: string;
+  /** What else is asked. */
+  readonly children?: ReactNode;
   readonly act: () => Promise<unknown>;
 }
 
@@ -40,7 +42,7 @@ export function ConfirmDialog(props: Props) {
   );
 }
 
-function Confirm({ close, title, help, confirm, action, dismiss = texts.common.cancel, act }: Props) {
+function Confirm({ close, title, help, confirm, action, dismiss = texts.common.cancel, children, act }: Props) {
   const styles = useStyles();
   const [confirmed, setConfirmed] = useState(confirm === undefined);
   const [busy, setBusy] = useState(false);
@@ -64,6 +66,7 @@ function Confirm({ close, title, help, confirm, action, dismiss = texts.common.c
         {confirm === undefined ? null : (
           <Checkbox label={confirm} checked={confirmed} onChange={(_, { checked }) => setConfirmed(checked === true)} />
         )}
+        {children}
         {problem === undefined ? null : <ProblemBar problem={problem} />}
       </DialogContent>
       <DialogActions>

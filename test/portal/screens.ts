@@ -135,6 +135,15 @@ export const screens: readonly Screen[] = [
       await page.getByRole("alertdialog").waitFor();
     },
   },
+  {
+    name: "migration-restart",
+    isOverlay: true,
+    open: async (page, service) => {
+      await migrationScreen("failed", "duplicate key value")(page, service);
+      await page.getByRole("button", { name: "Restart" }).click();
+      await page.getByLabel("Password on the target").waitFor();
+    },
+  },
   { name: "cutover-ask", isOverlay: true, open: cutoverScreen("ready", "Confirm: the applications") },
   { name: "cutover-fenced", isOverlay: true, open: cutoverScreen("fenced", "Confirm: the applications are stopped") },
   { name: "cutover-progress", isOverlay: true, open: cutoverScreen("cutting-over", "Cutover in progress") },

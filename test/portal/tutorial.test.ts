@@ -140,38 +140,56 @@ test("the whole tutorial is done on the page, from the service to the report", {
   expect(problems).toEqual([]);
 });
 
-test("a migration is cancelled on the page, and nothing of it stays on the source", { timeout: 180_000 }, async () => {
-  await target.query("TRUNCATE users, lists, list_items, audit_log");
-  await page.goto(`${plan.url}/`);
-  await page.getByRole("link", { name: plan.service }).click();
-  await page.getByRole("button", { name: "New migration" }).first().click();
-  await page.getByLabel("Project name").fill(plan.project);
-  await page.getByRole("button", { name: /^Next: / }).click();
-  for (const server of [plan.source, plan.target]) {
-    const encryption = page.getByLabel("Encrypt connection");
-    if (await encryption.isChecked()) await encryption.click();
-    await page.getByLabel("Server name").fill(server.host);
-    await page.getByLabel("Server port").fill(String(server.port));
-    await page.getByLabel("User name").fill(server.user);
-    await page.locator("input[type=password]").fill(server.password);
-    await page.getByRole("button", { name: "Test connection" }).click();
-    await page.getByText(/^Connected to PostgreSQL/).waitFor();
+test(
+  "a migration is cancelled on the page, and nothing of it stays on the source; restarted, it is ready again",
+  { timeout: 180_000 },
+  async () => {
+    await target.query("TRUNCATE users, lists, list_items, audit_log");
+    await page.goto(`${plan.url}/`);
+    await page.getByRole("link", { name: plan.service }).click();
+    await page.getByRole("button", { name: "New migration" }).first().click();
+    await page.getByLabel("Project name").fill(plan.project);
     await page.getByRole("button", { name: /^Next: / }).click();
-  }
-  await page.getByRole("checkbox", { name: `Move ${database}` }).check();
-  await page.getByRole("button", { name: /^Next: / }).click();
-  await page.getByText(/tables selected/).waitFor();
-  await page.getByLabel("Updates and deletes of a row").selectOption("insertsOnly");
-  await page.getByRole("button", { name: "Next: Settings" }).click();
-  await page.getByRole("button", { name: "Next: Summary" }).click();
-  await page.getByLabel("Activity name").fill("to-be-cancelled");
-  await page.getByRole("button", { name: "Start migration" }).click();
-  await page.getByText("Ready to cutover").first().waitFor({ timeout: 120_000 });
-  await page.getByRole("button", { name: "Cancel migration" }).click();
-  const dialog = page.getByRole("alertdialog");
-  await dialog.getByLabel("I want to cancel this migration").check();
-  await dialog.getByRole("button", { name: "Cancel migration" }).click();
-  await page.getByText("Canceled").first().waitFor({ timeout: 60_000 });
-  expect((await source.query("SELECT FROM pg_replication_slots WHERE database = current_database()")).rowCount).toBe(0);
-  expect(problems).toEqual([]);
-});
+    for (const server of [plan.source, plan.target]) {
+      const encryption = page.getByLabel("Encrypt connection");
+      if (await encryption.isChecked()) await encryption.click();
+      await page.getByLabel("Server name").fill(server.host);
+      await page.getByLabel("Server port").fill(String(server.port));
+      await page.getByLabel("User name").fill(server.user);
+      await page.locator("input[type=password]").fill(server.password);
+      await page.getByRole("button", { name: "Test connection" }).click();
+      await page.getByText(/^Connected to PostgreSQL/).waitFor();
+      await page.getByRole("button", { name: /^Next: / }).click();
+    }
+    await page.getByRole("checkbox", { name: `Move ${database}` }).check();
+    await page.getByRole("button", { name: /^Next: / }).click();
+    await page.getByText(/tables selected/).waitFor();
+    await page.getByLabel("Updates and deletes of a row").selectOption("insertsOnly");
+    await page.getByRole("button", { name: "Next: Settings" }).click();
+    await page.getByRole("button", { name: "Next: Summary" }).click();
+    await page.getByLabel("Activity name").fill("to-be-cancelled");
+    await page.getByRole("button", { name: "Start migration" }).click();
+    await page.getByText("Ready to cutover").first().waitFor({ timeout: 120_000 });
+    await page.getByRole("button", { name: "Cancel migration" }).click();
+    const dialog = page.getByRole("alertdialog");
+    await dialog.getByLabel("I want to cancel this migration").check();
+    await dialog.getByRole("button", { name: "Cancel migration" }).click();
+    await page.getByText("Canceled").first().waitFor({ timeout: 60_000 });
+    const slots = "SELECT slot_name FROM pg_replication_slots WHERE database = current_database()";
+    expect((await source.query(slots)).rows).toEqual([]);
+    await page.getByRole("button", { name: "Restart" }).click();
+    await dialog.getByLabel("Password on the source").fill(plan.source.password);
+    await dialog.getByLabel("Password on the target").fill(plan.target.password);
+    await dialog.getByRole("button", { name: "Restart" }).click();
+    await page.getByText("Ready to cutover").first().waitFor({ timeout: 120_000 });
+    expect((await source.query(slots)).rows).toHaveLength(1);
+    const kept = "SELECT table_name FROM pgdms.table_load WHERE state = 'done' AND rows > 0 AND bytes > 0";
+    expect((await target.query(kept)).rows).toEqual([]); // nothing was copied again
+    await page.getByRole("button", { name: "Cancel migration" }).click();
+    await dialog.getByLabel("I want to cancel this migration").check();
+    await dialog.getByRole("button", { name: "Cancel migration" }).click();
+    await page.getByText("Canceled").first().waitFor({ timeout: 60_000 });
+    expect((await source.query(slots)).rows).toEqual([]);
+    expect(problems).toEqual([]);
+  },
+);
