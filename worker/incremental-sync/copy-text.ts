@@ -6,9 +6,9 @@ const PIECE_BYTES = 64 * 1024;
 /**
  * COPY's text format (manual, COPY, "Text Format"): columns end with a tab, rows with a newline; a backslash, tab, newline and
  * carriage return inside a value are escaped. Only ASCII bytes are touched, so any encoding whose other bytes are
- * above 127 passes through.
+ * above 127 passes through. Zero: the byte stays.
  */
-const ESCAPES: readonly (number | undefined)[] = Object.assign(new Array<number | undefined>(256).fill(undefined), {
+const ESCAPES: Uint8Array = Object.assign(new Uint8Array(256), {
   0x08: 0x62, // \b
   0x09: 0x74, // \t
   0x0a: 0x6e, // \n
@@ -62,8 +62,8 @@ function writeEscaped(into: Buffer, start: number, row: Tuple, from: number, to:
   let length = start;
   for (let n = from; n < to; n++) {
     const byte = row[n] as number;
-    const escape = ESCAPES[byte];
-    if (escape === undefined) {
+    const escape = ESCAPES[byte] as number;
+    if (escape === 0) {
       into[length++] = byte;
     } else {
       into[length++] = 0x5c;

@@ -41,22 +41,21 @@ export class ChangeCounts {
 
 /** Counts the changes of a group. A truncation counts as none. */
 export function countChanges(changes: readonly Change[]): ChangeCounts {
-  const byTable = new Map<string, TableCounts>();
-  let last: { definition: SyncTarget; counts: TableCounts } | undefined;
+  const counted = new Map<SyncTarget, TableCounts>();
   for (const change of changes) {
     if (change.kind === "truncate") continue;
-    const { definition } = change.table;
-    if (last?.definition !== definition) last = { definition, counts: countsOf(byTable, definition) };
-    if (change.kind === "insert") last.counts.inserts++;
-    else if (change.kind === "update") last.counts.updates++;
-    else last.counts.deletes++;
+    const counts = countsOf(counted, change.table.definition);
+    if (change.kind === "insert") counts.inserts++;
+    else if (change.kind === "update") counts.updates++;
+    else counts.deletes++;
   }
-  return new ChangeCounts(byTable);
+  return new ChangeCounts(new Map([...counted].map(([table, counts]) => [tableKey(table), counts])));
 }
 
-function countsOf(byTable: Map<string, TableCounts>, table: SyncTarget): TableCounts {
-  const key = tableKey(table);
-  const known = byTable.get(key) ?? { table, inserts: 0, updates: 0, deletes: 0 };
-  byTable.set(key, known);
-  return known;
+function countsOf(counted: Map<SyncTarget, TableCounts>, table: SyncTarget): TableCounts {
+  const known = counted.get(table);
+  if (known) return known;
+  const counts = { table, inserts: 0, updates: 0, deletes: 0 };
+  counted.set(table, counts);
+  return counts;
 }

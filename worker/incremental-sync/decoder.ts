@@ -42,11 +42,11 @@ export class PgoutputDecoder {
   }
 
   /**
-   * Reads one message. Rows in the answer point into the message's bytes.
+   * Reads one message, which lies among the bytes from `start` to `end`. Rows in the answer point into them.
    * @throws MigrationError SourceTableChanged when a table no longer fits.
    */
-  decode(bytes: Buffer): StreamEvent {
-    const message = parsePgoutput(bytes);
+  decode(bytes: Buffer, start = 0, end = bytes.length): StreamEvent {
+    const message = parsePgoutput(bytes, start, end);
     switch (message.kind) {
       case "begin":
         this.#commitLsn = message.commitLsn;
@@ -109,12 +109,12 @@ export class PgoutputDecoder {
   #rowChange(message: Extract<PluginMessage, { kind: "insert" | "update" | "delete" }>): StreamEvent {
     const table = this.#table(message.relationId);
     if (table === undefined) return NOTHING;
-    const keep = (row: Tuple): Tuple => this.#keptOf(message.relationId, row);
-    if (message.kind === "insert") return { kind: "change", change: { kind: "insert", table, row: keep(message.row) } };
+    const id = message.relationId;
+    if (message.kind === "insert") return { kind: "change", change: { kind: "insert", table, row: this.#keptOf(id, message.row) } };
     if (table.definition.isInsertOnly) return NOTHING;
-    if (message.kind === "delete") return { kind: "change", change: { kind: "delete", table, old: keep(message.old.row) } };
-    const old = message.old && keep(message.old.row);
-    return { kind: "change", change: { kind: "update", table, old, row: keep(message.row) } };
+    if (message.kind === "delete") return { kind: "change", change: { kind: "delete", table, old: this.#keptOf(id, message.old.row) } };
+    const old = message.old && this.#keptOf(id, message.old.row);
+    return { kind: "change", change: { kind: "update", table, old, row: this.#keptOf(id, message.row) } };
   }
 
   #truncation({ relationIds, cascade, restartIdentity }: Extract<PluginMessage, { kind: "truncate" }>): StreamEvent {

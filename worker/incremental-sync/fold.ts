@@ -1,6 +1,6 @@
 import { type Change } from "./change.ts";
 import { type SyncTable } from "./sync-table.ts";
-import { columnOffsets, hasUnchanged, keyOf, type Tuple, withUnchangedFrom } from "./tuple.ts";
+import { hasUnchanged, keyOf, type Tuple, withUnchangedFrom } from "./tuple.ts";
 
 /**
  * The net effect of many changes on the rows of one table, each row at most once in all of it: apply deletes, then
@@ -35,7 +35,8 @@ type Net =
  */
 export function fold(changes: readonly Change[]): Segment[] {
   const segments: Segment[] = [];
-  let current = new Map<SyncTable, Map<string, Net>>();
+  const oneKind = tablesOfOneKind(changes);
+  let current = new Map<SyncTable, TableRows>();
   const close = (): void => {
     const tables = [...current].flatMap(([table, rows]) => inStages(toNetChanges(table, rows))).filter(isNotEmpty);
     tables.sort((a, b) => stageOf(a) - stageOf(b));
@@ -44,7 +45,7 @@ export function fold(changes: readonly Change[]): Segment[] {
   };
   for (const change of changes) {
     if (isToldAnew(current, change)) close();
-    if (foldInto(current, change)) continue;
+    if (foldInto(current, change, oneKind)) continue;
     close();
     segments.push({ kind: "single", change });
   }
@@ -61,28 +62,42 @@ function isToldAnew(current: ReadonlyMap<SyncTable, unknown>, change: Change): b
   return [...current.keys()].some(({ definition }) => definition === change.table.definition);
 }
 
+/** The rows of one table that changed. Where all changes are of one kind no row comes twice: they are listed without their keys. */
+interface TableRows {
+  readonly byKey: Map<string, Net>;
+  readonly inserts: Tuple[];
+  readonly deletes: Tuple[];
+}
+
+/** Tables that rows are only inserted into, or only deleted from. */
+function tablesOfOneKind(changes: readonly Change[]): ReadonlySet<SyncTable> {
+  const kinds = new Map<SyncTable, Change["kind"] | "several">();
+  for (const change of changes) {
+    if (change.kind === "truncate") continue;
+    const known = kinds.get(change.table);
+    if (known === undefined) kinds.set(change.table, change.kind);
+    else if (known !== change.kind) kinds.set(change.table, "several");
+  }
+  return new Set([...kinds].flatMap(([table, kind]) => (kind === "insert" || kind === "delete" ? table : [])));
+}
+
 /** Folds one change into the rows; false, with nothing changed, when it cannot be folded. */
-function foldInto(current: Map<SyncTable, Map<string, Net>>, change: Change): boolean {
+function foldInto(current: Map<SyncTable, TableRows>, change: Change, oneKind: ReadonlySet<SyncTable>): boolean {
   if (change.kind === "truncate" || change.table.keyPositions.length === 0) return false;
   let rows = current.get(change.table);
   if (!rows) {
-    rows = new Map<string, Net>();
+    rows = { byKey: new Map<string, Net>(), inserts: [], deletes: [] };
     current.set(change.table, rows);
   }
-  switch (change.kind) {
-    case "insert":
-      return insertRow(rows, rowKey(change.table, change.row), change.row);
-    case "update":
-      return updateRow(rows, change);
-    case "delete":
-      return deleteRow(rows, rowKey(change.table, change.old), change.old);
-  }
+  if (change.kind === "update") return updateRow(rows.byKey, change);
+  if (oneKind.has(change.table)) return change.kind === "insert" ? rows.inserts.push(change.row) > 0 : rows.deletes.push(change.old) > 0;
+  return change.kind === "insert"
+    ? insertRow(rows.byKey, rowKey(change.table, change.row), change.row)
+    : deleteRow(rows.byKey, rowKey(change.table, change.old), change.old);
 }
 
-const offsetsBuffer: number[] = [];
-
 /** The key of a row, from the row itself. */
-const rowKey = (table: SyncTable, row: Tuple): string => keyOf(row, columnOffsets(row, offsetsBuffer), table.keyPositions);
+const rowKey = (table: SyncTable, row: Tuple): string => keyOf(row, table.keyPositions);
 
 function insertRow(rows: Map<string, Net>, key: string, row: Tuple): boolean {
   const known = rows.get(key);
@@ -123,11 +138,9 @@ function deleteRow(rows: Map<string, Net>, key: string, old: Tuple): boolean {
   return true;
 }
 
-function toNetChanges(table: SyncTable, rows: ReadonlyMap<string, Net>): NetChanges {
-  const deletes: Tuple[] = [];
+function toNetChanges(table: SyncTable, { byKey, inserts, deletes }: TableRows): NetChanges {
   const updates: Tuple[] = [];
-  const inserts: Tuple[] = [];
-  for (const net of rows.values()) {
+  for (const net of byKey.values()) {
     if (net.kind === "delete" || net.kind === "replace") deletes.push(net.old);
     if (net.kind === "update") updates.push(net.row);
     if (net.kind === "insert" || net.kind === "replace") inserts.push(net.row);

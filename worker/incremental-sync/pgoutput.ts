@@ -40,33 +40,55 @@ interface OldRow {
 }
 
 /** Milliseconds from 1970 to 2000, PostgreSQL's epoch. */
-export const POSTGRES_EPOCH_MS = 946_684_800_000;
+const POSTGRES_EPOCH_MS = 946_684_800_000;
 
 const readLsn = (buffer: Buffer, offset: number): Lsn => buffer.readBigUInt64BE(offset) as Lsn;
-const readTimeMs = (buffer: Buffer, offset: number): number => Number(buffer.readBigInt64BE(offset) / 1000n) + POSTGRES_EPOCH_MS;
+
+/** A time of the server's, in milliseconds since 1970. Its microseconds stay below 2^53 until the year 2285. */
+export const readTimeMs = (buffer: Buffer, offset: number): number =>
+  Math.trunc((buffer.readInt32BE(offset) * 0x1_0000_0000 + buffer.readUInt32BE(offset + 4)) / 1000) + POSTGRES_EPOCH_MS;
 
 /**
  * Reads one message of pgoutput, protocol version 1 (manual, "Logical Replication Message Formats").
+ * @param bytes hold the message from `at` to `end`.
  * @throws RangeError when the bytes do not follow the format.
  */
-export function parsePgoutput(message: Buffer): PluginMessage {
-  switch (message[0]) {
+export function parsePgoutput(bytes: Buffer, at = 0, end = bytes.length): PluginMessage {
+  switch (bytes[at]) {
     case 0x42: // B
-      return { kind: "begin", commitLsn: readLsn(message, 1), committedAtMs: readTimeMs(message, 9), xid: message.readUInt32BE(17) };
+      return {
+        kind: "begin",
+        commitLsn: readLsn(bytes, at + 1),
+        committedAtMs: readTimeMs(bytes, at + 9),
+        xid: bytes.readUInt32BE(at + 17),
+      };
     case 0x43: // C
-      return { kind: "commit", commitLsn: readLsn(message, 2), endLsn: readLsn(message, 10), committedAtMs: readTimeMs(message, 18) };
-    case 0x52: // R
-      return { kind: "relation", relation: parseRelation(message) };
+      return {
+        kind: "commit",
+        commitLsn: readLsn(bytes, at + 2),
+        endLsn: readLsn(bytes, at + 10),
+        committedAtMs: readTimeMs(bytes, at + 18),
+      };
     case 0x49: // I
-      return { kind: "insert", relationId: message.readUInt32BE(1), row: parseTuple(message, 6).tuple };
+      return { kind: "insert", relationId: bytes.readUInt32BE(at + 1), row: readTuple(bytes, at + 6, end) };
     case 0x55: // U
-      return parseUpdate(message);
+      return parseUpdate(bytes, at, end);
     case 0x44: // D
       return {
         kind: "delete",
-        relationId: message.readUInt32BE(1),
-        old: { isFull: message[5] === 0x4f, row: parseTuple(message, 6).tuple },
+        relationId: bytes.readUInt32BE(at + 1),
+        old: { isFull: bytes[at + 5] === 0x4f, row: readTuple(bytes, at + 6, end) },
       };
+    default:
+      return parseRare(bytes.subarray(at, end));
+  }
+}
+
+/** What comes seldom may cost a view of its bytes. */
+function parseRare(message: Buffer): PluginMessage {
+  switch (message[0]) {
+    case 0x52: // R
+      return { kind: "relation", relation: parseRelation(message) };
     case 0x54: // T
       return parseTruncate(message);
     case 0x4d: // M
@@ -75,23 +97,22 @@ export function parsePgoutput(message: Buffer): PluginMessage {
       return { kind: "other" };
   }
 }
-
-function parseTuple(message: Buffer, offset: number): { tuple: Tuple; end: number } {
-  const columnCount = message.readUInt16BE(offset);
-  const end = tupleEnd(message, offset + 2, columnCount);
-  if (end > message.length) throw new RangeError(`a row of ${columnCount} columns ends behind its message of ${message.length} bytes`);
-  return { tuple: message.subarray(offset + 2, end), end };
+/** The row whose column count is at `at`, in a message that ends at `messageEnd`. */
+function readTuple(bytes: Buffer, at: number, messageEnd: number): Tuple {
+  const columnCount = bytes.readUInt16BE(at);
+  const end = tupleEnd(bytes, at + 2, columnCount);
+  if (end > messageEnd) throw new RangeError(`a row of ${columnCount} columns goes ${end - messageEnd} bytes past its message`);
+  return bytes.subarray(at + 2, end);
 }
 
-function parseUpdate(message: Buffer): PluginMessage {
-  const relationId = message.readUInt32BE(1);
-  const kind = message[5];
-  if (kind === 0x4e) return { kind: "update", relationId, old: undefined, row: parseTuple(message, 6).tuple };
-  const old = parseTuple(message, 6);
+function parseUpdate(bytes: Buffer, at: number, end: number): PluginMessage {
+  const relationId = bytes.readUInt32BE(at + 1);
+  const kind = bytes[at + 5];
+  if (kind === 0x4e) return { kind: "update", relationId, old: undefined, row: readTuple(bytes, at + 6, end) };
+  const old = readTuple(bytes, at + 6, end);
   // Behind the old row comes the byte 'N' and the new one.
-  return { kind: "update", relationId, old: { isFull: kind === 0x4f, row: old.tuple }, row: parseTuple(message, old.end + 1).tuple };
+  return { kind: "update", relationId, old: { isFull: kind === 0x4f, row: old }, row: readTuple(bytes, at + 9 + old.length, end) };
 }
-
 function parseTruncate(message: Buffer): PluginMessage {
   const count = message.readUInt32BE(1);
   const options = message[5] ?? 0;

@@ -12,7 +12,7 @@ import { waitsWhen, watchSilence } from "../postgres/silence.ts";
 import { MessageReader } from "../postgres/wire/message-reader.ts";
 import { BACKEND } from "../postgres/wire/message-types.ts";
 import { parseServerError } from "../postgres/wire/server-error.ts";
-import { POSTGRES_EPOCH_MS } from "./pgoutput.ts";
+import { readTimeMs } from "./pgoutput.ts";
 import { SocketValve } from "./socket-valve.ts";
 
 /** How often the source is told what is durable, whether or not it asks and however slow the target is. */
@@ -28,14 +28,23 @@ const START_MS_MAX = 60_000;
 const WAL_SENDER_TIMEOUT = "120s";
 
 const XLOG_DATA = 0x77; // w
-const XLOG_DATA_HEADER_BYTES = 25;
 const KEEP_ALIVE = 0x6b; // k
 
+/** The message of a frame begins behind so many bytes. */
+export const FRAME_HEADER_BYTES = 25;
+
+/** A message of the replication protocol, where it lies among the bytes that arrived. The bytes stay good. */
+export interface Frame {
+  readonly bytes: Buffer;
+  readonly start: number;
+  readonly end: number;
+}
+
 /** The position of a frame's data. */
-export const frameLsn = (frame: Buffer): Lsn => frame.readBigUInt64BE(1) as Lsn;
+export const frameLsn = ({ bytes, start }: Frame): Lsn => bytes.readBigUInt64BE(start + 1) as Lsn;
 
 /** When the source sent the frame, by its own clock, in milliseconds since 1970. */
-export const frameSentAtMs = (frame: Buffer): number => Number(frame.readBigInt64BE(17) / 1000n) + POSTGRES_EPOCH_MS;
+export const frameSentAtMs = ({ bytes, start }: Frame): number => readTimeMs(bytes, start + 17);
 
 export interface StreamOptions {
   readonly slot: string;
@@ -50,8 +59,8 @@ export interface StreamOptions {
   readonly clientEncoding: string;
   /** What the source may hold of transactions before it writes them to its disk; undefined: its own setting. */
   readonly decodingMemoryMB: number | undefined;
-  /** One message of the plugin, and the frame that it came in (see frameLsn and frameSentAtMs). The bytes stay good. */
-  readonly onMessage: (message: Buffer, frame: Buffer) => void;
+  /** A frame with one message of the plugin, which begins FRAME_HEADER_BYTES behind its start. */
+  readonly onMessage: (frame: Frame) => void;
   /** A keep-alive: the source has sent everything before this position. */
   readonly onKeepAlive: (sentLsn: Lsn) => void;
 }
@@ -94,6 +103,12 @@ interface ServiceInside {
   _connection: pg.Connection | null;
 }
 
+interface FrameSink {
+  readonly onFrame: (frame: Frame) => void;
+  /** All that is no CopyData. */
+  readonly onMessage: (type: number, body: Buffer, connection: pg.Connection) => void;
+}
+
 /**
  * Starts the stream and then reads the socket itself. The library's part is the login, the life of the connection and the
  * status messages; frames are ours, because its parser copies every message, and because how eagerly the socket is read
@@ -103,10 +118,12 @@ class OwnReader {
   readonly options = {};
   readonly name = "frames";
   readonly #command: string;
+  readonly #onFrame: (frame: Frame) => void;
   readonly #onMessage: (type: number, body: Buffer, connection: pg.Connection) => void;
 
-  constructor(command: string, onMessage: (type: number, body: Buffer, connection: pg.Connection) => void) {
+  constructor(command: string, { onFrame, onMessage }: FrameSink) {
     this.#command = command;
+    this.#onFrame = onFrame;
     this.#onMessage = onMessage;
   }
 
@@ -119,6 +136,7 @@ class OwnReader {
     const { connection } = client as unknown as { connection: pg.Connection & { query(sql: string): void } };
     const reader = new MessageReader({
       onMessage: (type, body) => this.#onMessage(type, body, connection),
+      onCopyData: (bytes, start, end) => this.#onFrame({ bytes, start, end }),
       onCopyBytes: () => undefined,
     });
     connection.stream.removeAllListeners("data");
@@ -240,7 +258,10 @@ export class ReplicationStream {
   async #start(): Promise<void> {
     const { slot, startLsn } = this.#options;
     const command = `START_REPLICATION SLOT ${quoteName(slot)} LOGICAL ${formatLsn(startLsn)} ${pluginOptions(this.#options)}`;
-    const reader = new OwnReader(command, (type, body, connection) => this.#onMessage(type, body, connection));
+    const reader = new OwnReader(command, {
+      onFrame: (frame) => this.#onFrame(frame),
+      onMessage: (type, body, connection) => this.#onMessage(type, body, connection),
+    });
     const started = new Promise<void>((resolve) => (this.#onStarted = resolve));
     const failed = this.failed(new AbortController().signal);
     failed.catch(() => undefined);
@@ -253,7 +274,10 @@ export class ReplicationStream {
     if (this.#isHeld) this.#valve?.close();
     const client = (this.#service as unknown as ServiceInside)._client;
     if (client) waitsWhen(client, () => Date.now() - this.#lastHeardMs > ASK_AFTER_MS);
-    socket?.on("data", (chunk: Buffer) => this.#rest(chunk.length));
+    socket?.on("data", (chunk: Buffer) => {
+      this.#lastHeardMs = Date.now();
+      this.#rest(chunk.length);
+    });
     socket?.once("close", () => this.#fail(new ConnectionLost("source")));
     this.#statusTimer = setInterval(() => this.#tick(), STATUS_INTERVAL_MS);
     this.#sendStatus();
@@ -266,21 +290,21 @@ export class ReplicationStream {
 
   #onMessage(type: number, body: Buffer, connection: pg.Connection): void {
     this.#lastHeardMs = Date.now();
-    if (type === BACKEND.copyData) this.#onFrame(body);
     // The library waits for this event to begin with its status messages.
-    else if (type === BACKEND.copyBothResponse) connection.emit("replicationStart");
+    if (type === BACKEND.copyBothResponse) connection.emit("replicationStart");
     else if (type === BACKEND.errorResponse) this.#fail(parseServerError(body));
     else if (type === BACKEND.copyDone || type === BACKEND.commandComplete) this.#fail(new ConnectionLost("source"));
   }
 
   /** XLogData or a keep-alive (manual, "Streaming Replication Protocol"). */
-  #onFrame(frame: Buffer): void {
+  #onFrame(frame: Frame): void {
     if (this.#failure !== undefined) return;
-    if (frame[0] === XLOG_DATA) {
-      this.#options.onMessage(frame.subarray(XLOG_DATA_HEADER_BYTES), frame);
-    } else if (frame[0] === KEEP_ALIVE) {
-      this.#options.onKeepAlive(frame.readBigUInt64BE(1) as Lsn);
-      if (frame[17] === 1) this.#sendStatus();
+    const { bytes, start } = frame;
+    if (bytes[start] === XLOG_DATA) {
+      this.#options.onMessage(frame);
+    } else if (bytes[start] === KEEP_ALIVE) {
+      this.#options.onKeepAlive(frameLsn(frame));
+      if (bytes[start + 17] === 1) this.#sendStatus();
     }
   }
 

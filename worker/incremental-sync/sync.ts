@@ -12,7 +12,7 @@ import { decodingMemory, openApplySession, readServerEncoding } from "./apply-se
 import { type ChangeCounts } from "./counts.ts";
 import { PgoutputDecoder, type StreamEvent } from "./decoder.ts";
 import { type Group, GroupBuilder, type GroupLimits } from "./group.ts";
-import { frameLsn, frameSentAtMs, ReplicationStream } from "./replication-stream.ts";
+import { type Frame, FRAME_HEADER_BYTES, frameLsn, frameSentAtMs, ReplicationStream } from "./replication-stream.ts";
 import { sourceNameReader } from "./source-names.ts";
 import { SourceTypes } from "./source-types.ts";
 import { type SyncTarget } from "./sync-table.ts";
@@ -230,7 +230,7 @@ export class IncrementalSync {
         purpose: `${ownership.taskId.slice(0, 8)} stream`,
         clientEncoding,
         decodingMemoryMB,
-        onMessage: (message, frame) => connection.onMessage(message, frame),
+        onMessage: (frame) => connection.onMessage(frame),
         onKeepAlive: (lsn) => connection.onKeepAlive(lsn),
       });
       connection.attach(stream);
@@ -255,11 +255,14 @@ export class IncrementalSync {
     if (this.#options.plugin === "pgoutput") {
       const types = await SourceTypes.read(this.#options.source, this.#missedTypes);
       const decoder = new PgoutputDecoder(targets, (oid) => types.name(oid));
-      return { decode: (message) => decoder.decode(message), reached: () => undefined };
+      return { decode: ({ bytes, start, end }) => decoder.decode(bytes, start + FRAME_HEADER_BYTES, end), reached: () => undefined };
     }
     const readName = await sourceNameReader(this.#options.source, encoding, targets.values());
     const decoder = new TestDecodingDecoder(targets, { learned: this.#learned, readName, encoding });
-    return { decode: (message, frame) => decoder.decode(message, frameLsn(frame)), reached: (lsn) => decoder.reached(lsn) };
+    return {
+      decode: (frame) => decoder.decode(frame.bytes.subarray(frame.start + FRAME_HEADER_BYTES, frame.end), frameLsn(frame)),
+      reached: (lsn) => decoder.reached(lsn),
+    };
   }
 
   #confirmable(lsn: Lsn): Lsn {
@@ -290,7 +293,7 @@ export class IncrementalSync {
 }
 
 interface Decoder {
-  readonly decode: (message: Buffer, frame: Buffer) => StreamEvent;
+  readonly decode: (frame: Frame) => StreamEvent;
   /** The source has sent everything before this position. */
   readonly reached: (lsn: Lsn) => void;
 }
@@ -336,10 +339,10 @@ class SyncConnection {
     this.#pump();
   }
 
-  onMessage(message: Buffer, frame: Buffer): void {
+  onMessage(frame: Frame): void {
     if (this.#isBroken || this.#fault) return;
     try {
-      this.#take(message, frame);
+      this.#take(frame);
     } catch (thrown) {
       // What is only read to learn from is never applied: there is nothing to wait for.
       if (this.#isLearning) return this.#break(thrown);
@@ -349,12 +352,12 @@ class SyncConnection {
     }
   }
 
-  #take(message: Buffer, frame: Buffer): void {
+  #take(frame: Frame): void {
     const { builder, decoder, onPending } = this.#parts;
-    const event = decoder.decode(message, frame);
+    const event = decoder.decode(frame);
     if (event.kind === "learning") this.#isLearning = true;
     if (event.kind === "begin") builder.begin();
-    else if (event.kind === "change") builder.add(event.change, message.length);
+    else if (event.kind === "change") builder.add(event.change, frame.end - frame.start);
     else if (event.kind === "commit") builder.commit(event.endLsn, event.committedAtMs);
     if (event.kind === "begin" || event.kind === "commit") this.#noteDelay(event.committedAtMs, frame);
     onPending(builder.pendingChanges + this.#applyingChanges);
@@ -362,7 +365,7 @@ class SyncConnection {
   }
 
   /** Both times are the source's own, so clocks that differ do not matter. */
-  #noteDelay(committedAtMs: number, frame: Buffer): void {
+  #noteDelay(committedAtMs: number, frame: Frame): void {
     if (committedAtMs > 0) this.#stream?.setBehind(frameSentAtMs(frame) - committedAtMs > BEHIND_MS);
   }
 

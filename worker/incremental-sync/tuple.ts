@@ -25,8 +25,9 @@ export function tupleEnd(message: Buffer, start: number, columnCount: number): n
 
 /** Offsets of all columns, for those who need several. Reuses the array given. */
 export function columnOffsets(tuple: Tuple, into: number[]): number[] {
-  into.length = 0;
-  for (let offset = 0; offset < tuple.length; offset += columnLength(tuple, offset)) into.push(offset);
+  let count = 0;
+  for (let offset = 0; offset < tuple.length; offset += columnLength(tuple, offset)) into[count++] = offset;
+  into.length = count;
   return into;
 }
 
@@ -73,11 +74,12 @@ export function keptColumns(tuple: Tuple, isKept: readonly boolean[]): Tuple {
   return Buffer.concat(ends.flatMap((end, n) => (isKept[n] === false ? [] : [tuple.subarray(n === 0 ? 0 : ends[n - 1], end)])));
 }
 
-/** Bytes that tell rows of one table apart by some columns, as a string for maps. Both tuples must have the columns. */
-export function keyOf(tuple: Tuple, offsets: readonly number[], columns: readonly number[]): string {
+/** Bytes that tell rows of one table apart by some columns, as a string for maps. */
+export function keyOf(tuple: Tuple, columns: readonly number[]): string {
   let key = "";
   for (const column of columns) {
-    const offset = offsets[column] ?? 0;
+    let offset = 0;
+    for (let n = 0; n < column; n++) offset += columnLength(tuple, offset);
     // Kind, length and bytes: no two different keys look alike.
     key += tuple.toString("latin1", offset, offset + columnLength(tuple, offset));
   }

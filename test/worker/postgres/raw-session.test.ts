@@ -399,15 +399,22 @@ describe("cutting the stream into messages", () => {
       fc.property(messages, fc.array(fc.integer({ min: 1, max: 12 }), { minLength: 1 }), (list, cuts) => {
         const passed: Buffer[] = [];
         const whole: [string, Buffer][] = [];
+        const inPlace: [string, Buffer][] = [];
         const reader = new MessageReader({
           onMessage: (type, body) => void whole.push([String.fromCharCode(type), Buffer.from(body)]),
           onCopyBytes: (piece) => void passed.push(Buffer.from(piece)),
         });
         reader.passesCopyData = true;
+        const other = new MessageReader({
+          onMessage: (type, body) => void inPlace.push([String.fromCharCode(type), Buffer.from(body)]),
+          onCopyData: (bytes, start, end) => void inPlace.push(["d", Buffer.from(bytes.subarray(start, end))]),
+          onCopyBytes: () => undefined,
+        });
         const stream = Buffer.concat(list.map(({ type, body }) => message(type, body)));
         for (let at = 0, i = 0; at < stream.length; i++) {
           const cut = cuts[i % cuts.length] ?? 1;
           reader.feed(stream.subarray(at, at + cut));
+          other.feed(stream.subarray(at, at + cut));
           at += cut;
         }
         const frames = list.filter(({ type }) => type === "d");
@@ -415,6 +422,7 @@ describe("cutting the stream into messages", () => {
         expect(reader.takeFrames()).toBe(frames.length);
         expect(whole).toEqual(list.filter(({ type }) => type !== "d").map(({ type, body }) => [type, body]));
         expect(reader.isInsideFrame).toBe(false);
+        expect(inPlace).toEqual(list.map(({ type, body }) => [type, body]));
       }),
     );
   });
