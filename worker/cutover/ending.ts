@@ -101,7 +101,7 @@ async function endOwnWalSender(client: pg.Client, slot: string, taskId: string):
     );
   else
     await client.query(
-      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1 AND usename = current_user AND datname = current_database()",
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1 AND usename = session_user AND datname = current_database()",
       [`pgdms: ${taskId.slice(0, 8)} stream`],
     );
 }

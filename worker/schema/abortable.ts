@@ -47,11 +47,15 @@ export async function abortable<T>(
   }
 }
 
-/** A user may end sessions of its own. When even that fails, the session ends with its work. */
+/**
+ * A user may end sessions of its own; process ids are used again, so only one of ours is ended. When even that fails, the session
+ * ends with its work.
+ */
 async function endOnServer(connectTarget: () => Promise<pg.Client>, pid: number): Promise<void> {
   try {
     const client = await connectTarget();
-    await client.query("SELECT pg_terminate_backend($1)", [pid]).finally(() => client.end());
+    const ours = "pid = $1 AND usename = session_user AND application_name LIKE 'pgdms: %'";
+    await client.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE ${ours}`, [pid]).finally(() => client.end());
   } catch {
     // The server cannot be reached: nothing more can be done about it from here.
   }

@@ -50,7 +50,7 @@ const HELD_SQL = `
          greatest(a.age, age(s.xmin))::text AS xmin_age, age(s.catalog_xmin)::text AS catalog_xmin_age
     FROM (SELECT min(xact_start) AS xact_start, max(age(backend_xmin)) AS age
             FROM pg_stat_activity
-           WHERE datname = current_database() AND usename = current_user AND backend_xmin IS NOT NULL
+           WHERE datname = current_database() AND usename = session_user AND backend_xmin IS NOT NULL
              AND (left(application_name, length($2)) = $2 OR left(application_name, length($3)) = $3)) a
     LEFT JOIN pg_replication_slots s ON s.slot_name = $1`;
 

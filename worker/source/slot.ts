@@ -109,7 +109,7 @@ export async function dropSlot(source: pg.ClientBase, slot: string, options: Dro
 /** Ends a walsender of ours; looks first, because process ids are used again. */
 async function endWalSender(source: pg.ClientBase, pid: number): Promise<void> {
   await source.query(
-    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND usename = current_user AND application_name LIKE 'pgdms: %'",
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND usename = session_user AND application_name LIKE 'pgdms: %'",
     [pid],
   );
 }

@@ -123,7 +123,7 @@ async function takeOwnership(migration: Migration, session: pg.Client, { plugin,
 async function endEarlierSessions(client: pg.ClientBase, migration: Migration): Promise<void> {
   await client.query(
     `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-      WHERE usename = current_user AND datname = current_database() AND pid <> pg_backend_pid()
+      WHERE usename = session_user AND datname = current_database() AND pid <> pg_backend_pid()
         AND left(application_name, length($1)) = $1`,
     [`pgdms: ${purposeOf(migration, "")}`],
   );

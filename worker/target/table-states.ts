@@ -56,7 +56,7 @@ export async function forgetLoads(client: pg.ClientBase, tables: readonly TableN
 export async function endEarlierApply(client: pg.ClientBase): Promise<void> {
   await client.query(
     `SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a, pgdms.migration m
-      WHERE a.usename = current_user AND a.datname = current_database() AND a.application_name = 'pgdms: ' || left(m.task_id::text, 8) || ' apply'`,
+      WHERE a.usename = session_user AND a.datname = current_database() AND a.application_name = 'pgdms: ' || left(m.task_id::text, 8) || ' apply'`,
   );
   // One that is at its COMMIT has moved the position by now, or ends here.
   await client.query("SELECT FROM pgdms.migration FOR NO KEY UPDATE");

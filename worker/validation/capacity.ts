@@ -36,9 +36,9 @@ async function tooFew({ client, server }: End, needed: number): Promise<FindingD
   const { rows } = await client.query<ConnectionUse>(
     `SELECT current_setting('max_connections')::int AS max, current_setting('superuser_reserved_connections')::int AS reserved,
             (SELECT count(*)::int FROM pg_stat_activity WHERE datid IS NOT NULL) AS used,
-            r.rolconnlimit AS role_limit, (SELECT count(*)::int FROM pg_stat_activity WHERE usename = current_user) AS role_used,
+            r.rolconnlimit AS role_limit, (SELECT count(*)::int FROM pg_stat_activity WHERE usename = session_user) AS role_used,
             d.datconnlimit AS database_limit, (SELECT count(*)::int FROM pg_stat_activity WHERE datname = current_database()) AS database_used
-       FROM pg_roles r, pg_database d WHERE r.rolname = current_user AND d.datname = current_database()`,
+       FROM pg_roles r, pg_database d WHERE r.rolname = session_user AND d.datname = current_database()`,
   );
   const left = rows[0] ? connectionsLeft(rows[0]) : Infinity;
   return left >= needed ? [] : [{ detail: `The ${server.side} has ${Math.max(0, left)} left for this user; ${needed} are needed.` }];

@@ -187,7 +187,8 @@ describe.each(["10", "13"] as const)("comparing PostgreSQL %s with 17", (version
       signal: controller.signal,
     });
     const outcome = comparing.catch((thrown: unknown) => thrown);
-    const waiting = "SELECT count(*)::int AS n FROM pg_locks WHERE NOT granted AND relation = 't'::regclass";
+    const waiting =
+      "SELECT count(*)::int AS n FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND relation = 't'::regclass";
     await expect.poll(async () => (await target.query(waiting)).rows, { timeout: 20_000 }).toEqual([{ n: 1 }]);
     controller.abort(new Error("cancelled"));
     expect(await outcome).toMatchObject({ message: "cancelled" });

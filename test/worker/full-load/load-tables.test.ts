@@ -314,7 +314,8 @@ describe.each([
   async function holdTarget(table: string): Promise<{ held: () => Promise<void>; letGo: () => Promise<void> }> {
     const holder = await target.connect();
     await holder.query(`BEGIN; LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
-    const waiting = "SELECT count(*)::int AS n FROM pg_locks WHERE NOT granted AND relation = $1::regclass";
+    const waiting =
+      "SELECT count(*)::int AS n FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND relation = $1::regclass";
     return {
       held: () => expect.poll(async () => (await target.query(waiting, [table])).rows, { timeout: 20_000 }).toEqual([{ n: 1 }]),
       letGo: async () => {

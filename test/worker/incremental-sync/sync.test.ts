@@ -209,8 +209,11 @@ describe.each(["pgoutput", "test_decoding"] as const)("incremental sync by %s", 
     await expect
       .poll(
         async () =>
-          (await pair.target.query("SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%pgdms.migration%'"))
-            .rowCount,
+          (
+            await pair.target.query(
+              "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database() AND query LIKE '%pgdms.migration%'",
+            )
+          ).rowCount,
       )
       .toBe(1);
     await late.query("INSERT INTO t VALUES (1)");
@@ -228,7 +231,9 @@ describe.each(["pgoutput", "test_decoding"] as const)("incremental sync by %s", 
     const sync = await startSync(pair, plugin);
     for (let round = 0; round < 5; round++) {
       await pair.source.query("INSERT INTO t SELECT g + $1::int * 1000, 0 FROM generate_series(1, 1000) g", [round]);
-      await pair.source.query("SELECT pg_terminate_backend(pid) FROM pg_stat_replication WHERE application_name LIKE 'pgdms:%'");
+      await pair.source.query(
+        "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active AND database = current_database()",
+      );
       await pair.source.query("UPDATE t SET n = n + 1");
     }
     await sync.caughtUp();
