@@ -9,6 +9,7 @@ import { endpointsOf } from "../../functions/endpoints.ts";
 import { type Answer } from "../../functions/http/endpoint.ts";
 import { takeReport } from "../../functions/reports.ts";
 import { secretName } from "../../functions/secrets/secret-store.ts";
+import { outputKey, outputsOfTask } from "../../functions/store/task-outputs.ts";
 import { taskIndexKey, taskKey, type TaskRow } from "../../functions/store/tasks.ts";
 import { watch } from "../../functions/watchdog.ts";
 import { pgdmsEntities } from "../../local/broker/entities.ts";
@@ -171,11 +172,15 @@ describe("when Service Bus is out of reach", () => {
     const taskId = randomUUID();
     await plane.secrets.put(secretName(taskId, "source"), "left over", {});
     await plane.store.taskIndex.create(taskIndexKey(taskId), { path: pathOf("wd-half"), made: false });
+    // A restart that was cut short leaves outputs as well: those of the run that it took the place of.
+    const item = database();
+    await plane.store.taskOutputs.upsertAll([{ key: outputKey(taskId, item), value: { stamp: { epoch: 1, sequence: 1 }, item } }]);
     await watch(plane, quiet);
     expect(await readdir(dir)).toContain(`mig-${taskId}-source.secret`);
     time = new Date(time.getTime() + 3_600_000);
     await watch(plane, quiet);
     expect(await readdir(dir)).not.toContain(`mig-${taskId}-source.secret`);
+    expect(await plane.store.taskOutputs.list(outputsOfTask(taskId))).toEqual([]);
     expect(await plane.store.taskIndex.get(taskIndexKey(taskId))).toBeUndefined();
   });
 
@@ -242,6 +247,8 @@ describe("when Service Bus is out of reach", () => {
         { type: "cleanUp", attempt, afterEpoch: attempt + 1, databases: [{ name: "listdb", end: "CANCELLED" }] },
       ]);
       expect(await secrets()).toHaveLength(2);
+      const again = { commandType: "Migrate.Sync.Restart.Task", input: { sourcePassword: "a", targetPassword: "b" } };
+      await expect(call("tasks-command", "wd-left", "mig", again)).rejects.toThrow("The source of the ended run is being cleaned up.");
       if (attempt === 1) await takeReport(plane, reportMessage(taskId, 1, [left(false)], 3), quiet);
     }
     await takeReport(plane, reportMessage(taskId, 1, [left(true)], 4), quiet);

@@ -1,9 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from "vitest";
+import { LSN_ZERO } from "../../../contracts/lsn.ts";
 import { type Comparison } from "../../../contracts/reports.ts";
 import { type TableName } from "../../../contracts/tables.ts";
 import { startPostgres, type PostgresServer } from "../../../local/postgres.ts";
-import { compareTables, type ComparedTable } from "../../../worker/cutover/compare.ts";
+import { compareTables, type ComparedTable, type CompareOptions } from "../../../worker/cutover/compare.ts";
 import { valueSql } from "../../../worker/cutover/compare-sql.ts";
+import { SnapshotLost } from "../../../worker/full-load/snapshot-lost.ts";
 import { createDatabase, type TestDatabase } from "../../setup/databases.ts";
 
 const NEVER = new AbortController().signal;
@@ -48,7 +50,11 @@ describe.each(["10", "13"] as const)("comparing PostgreSQL %s with 17", (version
     await Promise.all([source.query(sql), target.query(sql)]);
   }
 
-  async function compare(tables: readonly ComparedTable[], mode: "checksum" | "count" = "checksum"): Promise<Map<string, Comparison>> {
+  async function compare(
+    tables: readonly ComparedTable[],
+    mode: "checksum" | "count" = "checksum",
+    more: Pick<CompareOptions<ComparedTable>, "snapshot" | "mayBegin"> = {},
+  ): Promise<Map<string, Comparison>> {
     const results = new Map<string, Comparison>();
     await compareTables({
       source: source.server,
@@ -57,10 +63,31 @@ describe.each(["10", "13"] as const)("comparing PostgreSQL %s with 17", (version
       mode,
       connections: 2,
       signal: NEVER,
+      ...more,
       onTable: (table, comparison) => results.set(table.name, comparison),
     });
     return results;
   }
+
+  test("with a snapshot, compares the source as it was then; a table that was rewritten since needs a later one", async () => {
+    await both("CREATE TABLE t (a int, b text); INSERT INTO t SELECT g, 'x' FROM generate_series(1, 10) g; CREATE TABLE u AS TABLE t");
+    const exporter = await source.connect();
+    await exporter.query("BEGIN ISOLATION LEVEL REPEATABLE READ");
+    const { rows } = await exporter.query<{ name: string }>("SELECT pg_export_snapshot() AS name");
+    const snapshot = { name: rows[0]?.name ?? "", lsn: LSN_ZERO, isAlive: () => true };
+    await source.query("UPDATE t SET b = 'later' WHERE a = 1");
+    const [t, u] = [compared("t", ["a", "b"]), compared("u", ["a", "b"])];
+    const equal = async (more: Parameters<typeof compare>[2]): Promise<unknown[]> =>
+      [...(await compare([t, u], "checksum", more))].map(([name, comparison]) => `${name} ${comparison.equal}`).sort();
+    expect(await equal({})).toEqual(["t false", "u true"]);
+    expect(await equal({ snapshot })).toEqual(["t true", "u true"]);
+    expect(await equal({ snapshot, mayBegin: () => false })).toHaveLength(1);
+    await source.query("VACUUM FULL u");
+    await expect(compare([u], "checksum", { snapshot })).rejects.toThrow("public.u was rewritten since the snapshot");
+    await exporter.end();
+    await expect(compare([t], "checksum", { snapshot })).rejects.toThrow(SnapshotLost);
+    await expect(compare([t], "checksum", { snapshot: { ...snapshot, isAlive: () => false } })).rejects.toThrow(SnapshotLost);
+  });
 
   const KINDS = `CREATE DOMAIN ratio AS float8; CREATE TYPE mood AS ENUM ('sad', 'ok');
     CREATE TABLE kinds (id int, f4 float4, f8 float8, fs float8[], p point, b box, ps point[], pth path, pol polygon, c circle, l line, s lseg,
