@@ -1,5 +1,4 @@
 import { type TokenCredential } from "@azure/identity";
-import { SecretClient } from "@azure/keyvault-secrets";
 import { type ConnectionReference } from "../contracts/connection.ts";
 import { MigrationError } from "../contracts/errors.ts";
 import { azureIdentity } from "../contracts/identity.ts";
@@ -21,6 +20,7 @@ async function readKeyVaultSecret(secretId: string, credential: TokenCredential)
   const { origin, pathname } = new URL(secretId);
   const [, , name, version] = pathname.split("/");
   if (name === undefined) throw new Error("the identifier names no secret");
+  const { SecretClient } = await import("@azure/keyvault-secrets"); // nothing else needs it, and each database has a thread that starts
   const secret = await new SecretClient(origin, credential).getSecret(name, version === undefined ? {} : { version });
   if (secret.value === undefined) throw new Error("the secret has no value");
   return secret.value;
