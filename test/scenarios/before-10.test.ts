@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { type PostgresServer, startPostgres } from "../../local/postgres.ts";
+import { withConnection } from "../../worker/postgres/connect.ts";
+import { compareDefinitions } from "../../worker/schema/compare-definitions.ts";
 import { createDatabase, type TestDatabase } from "../setup/databases.ts";
 import { startVersionProxy, type VersionProxy } from "./version-proxy.ts";
 import { contents, leftOnSource, leftOnTarget, World } from "./world.ts";
@@ -29,9 +31,10 @@ const NEWER: readonly (readonly [since: number, pattern: RegExp])[] = [
     100_000,
     /pg_(current|last|switch)_\w*wal\w*|pg_wal_|regexp_match\(|xmltable|\bTEMPORARY LOGICAL|LOGICAL \S+ EXPORT_SNAPSHOT|relpartbound|proto_version/i,
   ],
+  [100_000, /\b(polpermissive|collprovider|pg_sequence|stxname)\b/i],
   [100_000, /GENERATED (ALWAYS|BY DEFAULT)|TRANSITION TABLE|CREATE PUBLICATION|pg_import_system_collations/i],
   [110_000, /indnkeyatts|conparentid|prokind|CREATE PROCEDURE|\bCALL\b|reloftype IS OF/i],
-  [120_000, /attgenerated|pg_partition_(tree|root|ancestors)|wal_sender_timeout=/i],
+  [120_000, /attgenerated|collisdeterministic|pg_partition_(tree|root|ancestors)|wal_sender_timeout=/i],
   [130_000, /wal_status|safe_wal_size|logical_decoding_work_mem'\)|xid8|pg_current_xact_id|gen_random_uuid/i],
   [140_000, /idle_session_timeout|multirange|attcompression|pg_stat_replication_slots|in_hot_standby/i],
   [150_000, /\(SNAPSHOT |pg_parameter_acl|NULLS NOT DISTINCT|indnullsnotdistinct/i],
@@ -72,6 +75,18 @@ async function migrate(source: TestDatabase, target: TestDatabase, proxy: Versio
   await migration.ended("Succeeded");
 }
 
+/** As the cutover compares them, which only warns when it could not. */
+async function definitionsDiffering(source: TestDatabase, target: TestDatabase): Promise<unknown[]> {
+  const server = { ...source.server, connection: { ...source.server.connection, port: source.port } };
+  return withConnection(server, { purpose: "test" }, (onSource) =>
+    withConnection(target.server, { purpose: "test" }, async (onTarget) => {
+      const report = await compareDefinitions({ source: onSource, target: onTarget, onlyTables: undefined, withReplicaIdentity: true });
+      expect(report.compared).toBeGreaterThan(10);
+      return [...report.differences];
+    }),
+  );
+}
+
 test.each([90_424, 90_624])(
   "a whole migration sends a source of version %i nothing that it does not know",
   async (versionNum) => {
@@ -88,6 +103,7 @@ test.each([90_424, 90_624])(
       expect((await target.query("SELECT last_value::int AS value FROM free")).rows).toEqual([{ value: 7 }]);
       expect([...(await leftOnSource(source)), ...(await leftOnTarget(target))]).toEqual([]);
       expect(proxy.statements.length).toBeGreaterThan(100);
+      expect(await definitionsDiffering({ ...source, port: proxy.port }, target)).toEqual([]);
       expect(tooNew(proxy.statements, versionNum)).toEqual([]);
     } finally {
       await proxy.stop();

@@ -12,15 +12,13 @@ import { type Prepared } from "../target/prepare.ts";
 import { askReload, readSuspended, type SuspendedTable } from "../target/table-states.ts";
 import { type Turn } from "../turn.ts";
 import { joinTables } from "./join.ts";
+import { OwnReloads } from "./own-reloads.ts";
 import { reloadTables } from "./reload.ts";
 import { suspend, whySuspended, withNeighbours } from "./suspend.ts";
 import { type RunningSync } from "./sync-phase.ts";
 
 /** How often it is looked whether a table whose definition was changed fits again. */
 const FITS_INTERVAL_MS = 3_000;
-
-/** The longest pause between two loads of a table by itself. */
-const PAUSE_MS_MAX = 600_000;
 
 /** The code of tables that are suspended until their definition fits. */
 const CHANGED = reported("SourceTableChanged").code;
@@ -31,11 +29,7 @@ export class ReloadRunner {
   readonly #prepared: Prepared;
   readonly #sync: RunningSync;
   readonly #turn: Turn;
-  /**
-   * How often each table was loaded anew by itself, and when it may be the next time: one whose trouble comes back although
-   * its definition looks well is not loaded again and again without a pause.
-   */
-  readonly #byItself = new Map<string, { readonly count: number; readonly notBeforeMs: number }>();
+  readonly #ownReloads = new OwnReloads();
   /** Orders under way, with the keys of their tables. */
   readonly #open = new Map<string, ReadonlySet<string>>();
 
@@ -103,10 +97,9 @@ export class ReloadRunner {
     const changed = this.#prepared.tables.filter((table) => suspended.get(tableKey(table))?.error?.code === CHANGED);
     const fitting: ListedTable[] = [];
     for (const table of changed) {
-      const { count, notBeforeMs } = this.#byItself.get(tableKey(table)) ?? { count: 0, notBeforeMs: 0 };
-      if (Date.now() < notBeforeMs || (await readStepsToFit(source, target, table))?.length !== 0) continue;
-      const pauseMs = Math.min(PAUSE_MS_MAX, FITS_INTERVAL_MS * 2 ** count);
-      this.#byItself.set(tableKey(table), { count: count + 1, notBeforeMs: Date.now() + pauseMs });
+      const key = tableKey(table);
+      if (!this.#ownReloads.isDue(key, Date.now()) || (await readStepsToFit(source, target, table))?.length !== 0) continue;
+      this.#ownReloads.began(key, Date.now());
       fitting.push(table);
     }
     return fitting;

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startPostgres, type PostgresServer } from "../../../local/postgres.ts";
 import { connect, versionNum } from "../../../worker/postgres/connect.ts";
 import { readTables, type TableDefinition } from "../../../worker/source/catalog.ts";
+import { readTableFacts, stepsToFit } from "../../../worker/schema/table-facts.ts";
 import { freshDatabase } from "../validation/databases.ts";
 
 describe.each(["10", "17"] as const)("the catalog of PostgreSQL %s", (version) => {
@@ -10,6 +11,26 @@ describe.each(["10", "17"] as const)("the catalog of PostgreSQL %s", (version) =
     postgres = await startPostgres({ version });
   });
   afterAll(() => postgres.stop());
+
+  test("a column that takes NULL is only an addition where the source tells that no old row got a value with it", async () => {
+    const database = await freshDatabase(postgres, "source");
+    await database.query(
+      "CREATE TABLE here (a int)",
+      "ALTER TABLE here ADD b int",
+      "ALTER TABLE here ADD c int DEFAULT 7, ALTER a SET DEFAULT 1",
+    );
+    await database.query("ALTER TABLE here ALTER c DROP DEFAULT", "CREATE TABLE there (a int)");
+    const client = await connect(database.server, { purpose: "test" });
+    const found = await versionNum(client);
+    const table = { schema: "public", name: "there" };
+    const [source, target] = [
+      await readTableFacts(client, found, { schema: "public", name: "here" }),
+      await readTableFacts(client, found, table),
+    ];
+    await client.end();
+    const steps = source && target && stepsToFit({ source, target, table, pinned: ["a"] });
+    expect(steps?.map(({ isAddition }) => isAddition)).toEqual(version === "10" ? [false, false] : [true, false]);
+  });
 
   async function tablesOf(...statements: string[]): Promise<TableDefinition[]> {
     const database = await freshDatabase(postgres, "source");
