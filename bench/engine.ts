@@ -14,6 +14,7 @@ import { gatesMissed, recordOf, tableOf } from "./engine/report.ts";
 import { type Work } from "./engine/run.ts";
 import { debianPrograms, EMBEDDED_MAJOR, type Programs, startPair } from "./engine/servers.ts";
 import { benchSmallTables } from "./engine/small-tables.ts";
+import { benchStreamFormat } from "./engine/stream-format.ts";
 
 // `npm run bench`: how fast the engine is, side by side with its peers, on servers of its own.
 
@@ -23,6 +24,7 @@ const suites = {
   cutover: benchCutover,
   latency: benchLatency,
   "small-tables": benchSmallTables,
+  "stream-format": benchStreamFormat,
 } satisfies Record<string, (options: SuiteOptions) => Promise<Work[]>>;
 type Suite = keyof typeof suites;
 

@@ -8,7 +8,7 @@ export interface Usage {
 }
 
 /** Clock ticks a second (USER_HZ), the same on every Linux that Node runs on. */
-const TICKS_PER_SECOND = 100;
+export const TICKS_PER_SECOND = 100;
 const SAMPLE_INTERVAL_MS = 200;
 
 interface ProcessStat {
