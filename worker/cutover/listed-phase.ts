@@ -1,3 +1,4 @@
+import type pg from "pg";
 import { reported, type ReportedError } from "../../contracts/errors.ts";
 import { displayName, tableKey, type TableName } from "../../contracts/tables.ts";
 import { type Migration } from "../migration.ts";
@@ -5,13 +6,15 @@ import { withConnection } from "../postgres/connect.ts";
 import { quoteName, quoteTable } from "../postgres/quote.ts";
 import { withRetry } from "../postgres/retry.ts";
 import { readTables, type TableDefinition } from "../source/catalog.ts";
+import { unpublished } from "../source/publication.ts";
 import { readTargetTables } from "../target/find-targets.ts";
 import { type ListedName, readListedNames } from "../target/listed-tables.ts";
-import { type Prepared } from "../target/prepare.ts";
+import { asPublished, type Prepared } from "../target/prepare.ts";
 
 /**
  * Looks whether the source still has the tables that were listed, and under their names: the changes of a table that was renamed,
- * or that another one took the name of, may not all be in the stream. Tables that were dropped on both sides leave the migration.
+ * that another one took the name of, or that is not published any more, may not all be in the stream. Tables that were dropped on
+ * both sides leave the migration.
  * @returns what is to be done about the others.
  */
 export async function listedErrors(migration: Migration, prepared: Prepared): Promise<ReportedError[]> {
@@ -34,8 +37,25 @@ export async function listedErrors(migration: Migration, prepared: Prepared): Pr
   const kept = gone.filter((table) => onTarget.has(tableKey(table.target)) && !isCompared(table));
   const dropped = new Set(gone.filter((table) => !kept.includes(table)).map(tableKey));
   if (dropped.size > 0) prepared.tables = prepared.tables.filter((table) => !dropped.has(tableKey(table)));
-  return [...errors, ...kept.map(goneError)];
+  if (errors.length + kept.length > 0) return [...errors, ...kept.map(goneError)];
+  return (await readUnpublished(migration, prepared)).map(unpublishedError);
 }
+
+/** Tables that somebody took out of the publication: since then their changes are not in the stream. */
+function readUnpublished({ source, signal }: Migration, { row, tables }: Prepared): Promise<TableName[]> {
+  if (row.plugin !== "pgoutput") return Promise.resolve([]);
+  // By their names of now, which were looked at before.
+  const named = tables.map((table) => ({ ...asPublished(table), schema: table.schema, name: table.name }));
+  const read = (client: pg.Client): Promise<TableName[]> => unpublished(client, row.publication, named);
+  return withRetry(() => withConnection(source, { purpose: "listed" }, read), { signal });
+}
+
+const unpublishedError = (table: TableName): ReportedError =>
+  reported("SourceTableChanged", {
+    table: displayName(table),
+    detail: `${displayName(table)} was taken out of the migration's publication on the source, or has another replica identity now.`,
+    remedy: "Reload the table, then cut over again.",
+  });
 
 /** Listed tables that are gone on the source, and errors about those that are not what they were. Pure. */
 function strayed(

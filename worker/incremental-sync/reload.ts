@@ -15,7 +15,7 @@ import { readTables, type TableDefinition } from "../source/catalog.ts";
 import { temporarySnapshot } from "../source/snapshot.ts";
 import { type ListedTable, pinAgain, readListedTables } from "../target/listed-tables.ts";
 import { inOwnedTransaction } from "../target/ownership.ts";
-import { arePublished } from "../source/publication.ts";
+import { unpublished } from "../source/publication.ts";
 import { asPublished, needsIdentity, type Prepared, publish } from "../target/prepare.ts";
 import { askReload, endEarlierApply, followFrom, forgetLoads, readSuspended } from "../target/table-states.ts";
 import { type RunningSync } from "./sync-phase.ts";
@@ -118,8 +118,8 @@ async function publishAgain({ source, signal }: Migration, prepared: Prepared, f
   await withRetry(
     () =>
       withConnection(source, { purpose: "reload" }, async (client) => {
-        const isPublished = row.plugin !== "pgoutput" || (await arePublished(client, row.publication, again.map(asPublished)));
-        if (isPublished && !again.some(needsIdentity)) return;
+        const missing = row.plugin === "pgoutput" ? await unpublished(client, row.publication, again.map(asPublished)) : [];
+        if (missing.length === 0 && !again.some(needsIdentity)) return;
         const existing = new Set((await readTables(client, sourceVersionNum)).map(tableKey));
         const tables = prepared.tables.filter((table) => existing.has(tableKey(table)));
         prepared.publications = await publish(client, sourceVersionNum, tables, row);

@@ -62,15 +62,19 @@ export async function ensurePublication(
   return insertsOnly.length > 0 ? [publication, insertsPublication(publication)] : [publication];
 }
 
-/** Whether each of the tables is in the publication in which its identity belongs. */
-export async function arePublished(source: pg.ClientBase, publication: string, tables: readonly PublishedTable[]): Promise<boolean> {
+/** Those of the tables that are not in the publication in which their identity belongs. */
+export async function unpublished<T extends PublishedTable>(
+  source: pg.ClientBase,
+  publication: string,
+  tables: readonly T[],
+): Promise<T[]> {
   const { rows } = await source.query<TableName & { publication: string }>(
     "SELECT pubname::text AS publication, schemaname::text AS schema, tablename::text AS name FROM pg_publication_tables WHERE pubname IN ($1, $2)",
     [publication, insertsPublication(publication)],
   );
   const found = new Map(rows.map((row) => [tableKey(row), row.publication]));
-  const logged = tables.filter(({ isUnlogged }) => !isUnlogged);
-  return logged.every((table) => found.get(tableKey(table)) === (hasUsableIdentity(table) ? publication : insertsPublication(publication)));
+  const belongsTo = (table: T): string => (hasUsableIdentity(table) ? publication : insertsPublication(publication));
+  return tables.filter((table) => !table.isUnlogged && found.get(tableKey(table)) !== belongsTo(table));
 }
 
 async function setTables(source: pg.ClientBase, name: string, options: string, tables: readonly TableName[]): Promise<void> {

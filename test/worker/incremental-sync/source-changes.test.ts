@@ -140,11 +140,17 @@ describe("the source is changed while changes are followed", () => {
     await finish(["a"]);
   });
 
-  test("a table that was dropped and made again is published again when it is loaded anew", async () => {
+  test("a table that was dropped and made again, or taken out of the publication, is published again when it is loaded anew", async () => {
     const { cutOver, reload } = await start({ compareAtCutover: "none" });
     await pair.source.query("DROP TABLE b; CREATE TABLE b (id int PRIMARY KEY, v text); INSERT INTO b VALUES (1, 'made again')");
     expect(await cutOver()).toMatchObject([{ code: "PG1206", remedy: expect.stringContaining("Reload the table") as string }]);
     expect(await reload("public.b")).toEqual([]);
+    const { rows } = await pair.source.query(
+      "SELECT format('ALTER PUBLICATION %I DROP TABLE a; DELETE FROM a', pubname) AS sql FROM pg_publication",
+    );
+    await pair.source.query(String(rows[0]?.["sql"]));
+    expect(await cutOver()).toMatchObject([{ code: "PG1206", message: expect.stringContaining("taken out") as string }]);
+    expect(await reload("public.a")).toEqual([]);
     await pair.source.query("INSERT INTO b VALUES (2, 'followed'); UPDATE b SET v = v || '!'; DELETE FROM b WHERE id = 1");
     await arrives("SELECT FROM b WHERE id = 2 AND v = 'followed!'");
     await finish();
