@@ -6,6 +6,9 @@ import { type ProgressBoard } from "./progress-board.ts";
 /** invalid_password and invalid_authorization_specification (PostgreSQL manual, appendix A). */
 const REFUSED_STATES = new Set(["28P01", "28000"]);
 
+/** A login that the server refused: wrong for ever, or about to be mended. */
+export const isRefusedLogin = (thrown: unknown): boolean => REFUSED_STATES.has(failureCode(thrown) ?? "");
+
 /** Past that the password is not being changed: it is wrong. */
 const REFUSED_MS_MAX = 15 * 60_000;
 
@@ -31,7 +34,7 @@ export class LoginPatience {
 
   /** Whether what was thrown is a refused login that may still mend itself. Tells of the first. */
   bears(thrown: unknown, nowMs = Date.now()): boolean {
-    if (!REFUSED_STATES.has(failureCode(thrown) ?? "")) return false;
+    if (!isRefusedLogin(thrown)) return false;
     if (nowMs - this.#lastMs > LET_IN_MS) this.#sinceMs = nowMs;
     this.#lastMs = nowMs;
     if (this.#told === undefined) this.#board.finding((this.#told = interruptionOf(thrown)), SUBJECT);

@@ -6,10 +6,11 @@ import { SequenceKeeper } from "./cutover/sequence-keeper.ts";
 import { type DatabaseEnd, type DatabaseJob, type FromDatabase } from "./database-job.ts";
 import { passing } from "./fault-points.ts";
 import { loadEverything } from "./full-load/load-phase.ts";
+import { interruptionOf } from "./incremental-sync/sync-progress.ts";
 import { ReloadRunner } from "./incremental-sync/reload-runner.ts";
 import { startSync } from "./incremental-sync/sync-phase.ts";
 import { type Logger } from "./log.ts";
-import { LoginPatience } from "./login-patience.ts";
+import { isRefusedLogin, LoginPatience } from "./login-patience.ts";
 import { type Orders, StopAsked } from "./orders.ts";
 import { inPhase } from "./phase.ts";
 import { withConnection } from "./postgres/connect.ts";
@@ -60,6 +61,9 @@ export async function migrateDatabase(migration: Migration): Promise<void> {
   }
 }
 
+/** Interruptions of the migration as a whole are about this. */
+const SUBJECT = "migration";
+
 /** What mends itself, and escaped the phase that it hit, is met as by a worker that takes over: each phase finds what is done. */
 function runUntilDone(migration: Migration): Promise<void> {
   const logins = new LoginPatience(migration.board);
@@ -68,6 +72,7 @@ function runUntilDone(migration: Migration): Promise<void> {
     isRetryable: (thrown) => isTransient(thrown) || logins.bears(thrown),
     onRetry: (thrown, attempt) => {
       migration.log.warn({ event: "phases.retry", attempt, err: thrown }, "interrupted; going on as after a take-over");
+      if (!isRefusedLogin(thrown)) migration.board.interrupted(interruptionOf(thrown), SUBJECT);
       migration.tell({ kind: "retried", what: "phases" });
     },
   });
@@ -79,6 +84,7 @@ async function runPhases(migration: Migration, logins: LoginPatience): Promise<v
   const checked = await inPhase(migration, { name: "validate" }, () => validate(migration, signal));
   logins.over();
   const prepared = await inPhase(migration, { name: "prepare" }, () => prepare(migration, checked, signal));
+  migration.board.goesOn(SUBJECT);
   if (prepared.row.phase === "completing") return; // proven by the worker before; only the cleaning up is left
   await inPhase(migration, { name: "full load" }, () => loadEverything(migration, prepared, signal));
   await inPhase(migration, { name: "incremental sync" }, () => followAndCutOver(migration, prepared));

@@ -38,6 +38,8 @@ export class ProgressBoard {
   readonly #options: BoardOptions;
   readonly #tables = new Map<string, TableProgress>();
   readonly #changed = new Map<string, ReportItem>();
+  /** The warnings of what does not go on at the moment, by subject. */
+  readonly #interruptions = new Map<string, Finding>();
   readonly #timers: readonly NodeJS.Timeout[];
   #database: DatabaseProgress;
   #isOpen: boolean;
@@ -105,28 +107,41 @@ export class ProgressBoard {
 
   /** Something worth knowing that does not stop the migration, or the errors of a check. */
   finding(error: ReportedError, subject = ""): void {
+    this.#tell(error, subject, { resolved: false });
+  }
+
+  /** What a finding said is over. */
+  resolve(error: ReportedError, subject = ""): void {
+    this.#tell(error, subject, { resolved: true });
+  }
+
+  /** Something does not work for the moment and is tried again. Why may change while it lasts; since when it lasts does not. */
+  interrupted(error: ReportedError, subject: string): void {
+    const known = this.#interruptions.get(subject);
+    if (known?.error.code === error.code && known.error.message === error.message) return;
+    if (known && known.error.code !== error.code) this.goesOn(subject);
+    const since = this.#interruptions.get(subject)?.since;
+    this.#interruptions.set(subject, this.#tell(error, subject, { resolved: false, since }));
+  }
+
+  /** What was interrupted works. */
+  goesOn(subject: string): void {
+    const known = this.#interruptions.get(subject);
+    if (known) this.resolve(known.error, subject);
+    this.#interruptions.delete(subject);
+  }
+
+  #tell(error: ReportedError, subject: string, { resolved, since }: { resolved: boolean; since?: string | undefined }): Finding {
     const finding: Finding = {
       kind: "finding",
       databaseName: this.#options.databaseName,
       subject: subject === "" ? (error.table ?? "") : subject,
       error,
-      since: new Date().toISOString(),
-      resolved: false,
+      since: since ?? new Date().toISOString(),
+      resolved,
     };
     this.#changed.set(`finding ${error.code} ${finding.subject}`, finding);
-  }
-
-  /** What a finding said is over. */
-  resolve(error: ReportedError, subject = ""): void {
-    const item: Finding = {
-      kind: "finding",
-      databaseName: this.#options.databaseName,
-      subject: subject === "" ? (error.table ?? "") : subject,
-      error,
-      since: new Date().toISOString(),
-      resolved: true,
-    };
-    this.#changed.set(`finding ${error.code} ${item.subject}`, item);
+    return finding;
   }
 
   cutover(report: Omit<CutoverReport, "kind" | "databaseName">): void {

@@ -1,6 +1,10 @@
+import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type LocalEnvironment } from "../../local/environment.ts";
+import { ServiceBusClient, type ServiceBusMessage } from "@azure/service-bus";
+import { commandsQueue } from "../../contracts/commands.ts";
+import { DEFAULT_SERVICE, type LocalEnvironment } from "../../local/environment.ts";
 import { type PostgresServer } from "../../local/postgres.ts";
+import { type NameService } from "../faults/name-service.ts";
 import { type TcpProxy } from "../faults/tcp-proxy.ts";
 import { type Random } from "./random.ts";
 import { withClient } from "./workload.ts";
@@ -10,11 +14,14 @@ export interface End {
   readonly server: PostgresServer;
   readonly database: string;
   readonly proxy: TcpProxy;
+  /** What the workers know the proxy's address by. */
+  readonly hostName: string;
 }
 
 /** What the faults are done to. */
 export interface Stage {
   readonly environment: LocalEnvironment;
+  readonly names: NameService;
   readonly source: End;
   readonly target: End;
   /** Tables that are there from the start to the end, on both sides. */
@@ -42,6 +49,9 @@ export const DISK = "target disk";
 /** Workers that live at once at most; those that are paused are among them. */
 const WORKERS_MAX = 4;
 
+/** Of one queue at once. */
+const MESSAGES_DOUBLED_MAX = 20;
+
 export const FAULTS: readonly Fault[] = [
   { name: "worker killed", weight: 5, place: "workers", strike: (stage) => endWorker(stage, "SIGKILL") },
   { name: "worker stopped in order", weight: 3, place: "workers", strike: (stage) => endWorker(stage, "SIGTERM") },
@@ -66,7 +76,15 @@ export const FAULTS: readonly Fault[] = [
   { name: "target delayed", weight: 1, place: "target line", strike: (stage) => delay(stage, stage.target) },
   { name: "source slow", weight: 1, place: "source line", strike: (stage) => slow(stage, stage.source) },
   { name: "target slow", weight: 1, place: "target line", strike: (stage) => slow(stage, stage.target) },
-  { name: "target read-only", weight: 2, place: "target", strike: readOnlyTarget },
+  { name: "source's name not resolved", weight: 1, place: "source line", strike: (stage) => forgetName(stage, stage.source) },
+  { name: "target's name not resolved", weight: 1, place: "target line", strike: (stage) => forgetName(stage, stage.target) },
+  {
+    name: "target read-only",
+    weight: 2,
+    place: "target",
+    strike: (stage) => setOnTarget(stage, "default_transaction_read_only", "on"),
+  },
+  { name: "target statement timeout", weight: 1, place: "target", strike: (stage) => setOnTarget(stage, "statement_timeout", "'20ms'") },
   { name: "target table locked", weight: 2, place: "target lock", strike: (stage) => lockTable(stage, stage.target) },
   { name: "source table locked", weight: 1, place: "source lock", strike: (stage) => lockTable(stage, stage.source) },
   { name: "transaction left open on the source", weight: 1, place: "source lock", strike: leaveOpen },
@@ -75,6 +93,7 @@ export const FAULTS: readonly Fault[] = [
   { name: "broker restarted", weight: 1, place: "broker", strike: (stage) => restartPart(stage, "broker", "SIGTERM") },
   { name: "Functions host crashed", weight: 2, place: "functions", strike: (stage) => restartPart(stage, "functions", "SIGKILL") },
   { name: "Functions host restarted", weight: 1, place: "functions", strike: (stage) => restartPart(stage, "functions", "SIGTERM") },
+  { name: "messages doubled", weight: 2, place: "messages", strike: doubleMessages },
   { name: "storage restarted", weight: 2, place: "storage", strike: (stage) => restartPart(stage, "storage", "SIGTERM") },
 ];
 
@@ -87,6 +106,9 @@ async function last({ random, longestMs, signal }: Stage): Promise<void> {
   const share = random.next();
   await sleep(500 + share ** 3 * (longestMs - 500), undefined, { signal }).catch(() => undefined);
 }
+
+/** For a session of ours, whatever the server is set to at the moment. */
+const AS_EVER = "SET default_transaction_read_only = off; SET statement_timeout = 0";
 
 async function endWorker({ environment, random }: Stage, signal: NodeJS.Signals): Promise<void> {
   const worker = random.one(environment.workers);
@@ -164,15 +186,25 @@ async function slow(stage: Stage, { proxy }: End): Promise<void> {
   proxy.heal();
 }
 
-async function readOnlyTarget(stage: Stage): Promise<void> {
-  const set = (value: string): Promise<unknown> =>
+/** New connections are needed and cannot be made. */
+async function forgetName(stage: Stage, { proxy, hostName }: End): Promise<void> {
+  stage.names.fail(hostName, stage.random.one(["ENOTFOUND", "EAI_AGAIN"]));
+  proxy.cut();
+  await last(stage);
+  stage.names.resolve(hostName);
+}
+
+/** A setting of the whole server, for all sessions that do not say otherwise. */
+async function setOnTarget(stage: Stage, name: string, value: string): Promise<void> {
+  const alter = (what: string): Promise<unknown> =>
     asAdmin(stage.target, async (client) => {
-      await client.query(`ALTER SYSTEM ${value}`);
+      await client.query(AS_EVER);
+      await client.query(`ALTER SYSTEM ${what}`);
       await client.query("SELECT pg_reload_conf()");
     });
-  await set("SET default_transaction_read_only = on");
+  await alter(`SET ${name} = ${value}`);
   await last(stage);
-  await untilDone(() => set("RESET default_transaction_read_only"));
+  await untilDone(() => alter(`RESET ${name}`));
 }
 
 async function lockTable(stage: Stage, end: End): Promise<void> {
@@ -193,18 +225,53 @@ async function leaveOpen(stage: Stage): Promise<void> {
 /** Every write to a table of the target fails with disk_full, also under session_replication_role = replica. */
 async function fillDisk(stage: Stage): Promise<void> {
   const table = stage.random.one(stage.tables);
-  await asAdmin(stage.target, (client) =>
-    client.query(`SET lock_timeout = '5s';
+  await asAdmin(stage.target, async (client) => {
+    await client.query(AS_EVER);
+    await client.query(`SET lock_timeout = '5s';
       CREATE OR REPLACE FUNCTION pg_temp_disk_full() RETURNS trigger LANGUAGE plpgsql AS
         $$ BEGIN RAISE 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END $$;
       DROP TRIGGER IF EXISTS disk_full ON ${table};
       CREATE TRIGGER disk_full BEFORE INSERT OR UPDATE OR DELETE ON ${table} FOR EACH STATEMENT EXECUTE FUNCTION pg_temp_disk_full();
-      ALTER TABLE ${table} ENABLE ALWAYS TRIGGER disk_full`),
-  );
+      ALTER TABLE ${table} ENABLE ALWAYS TRIGGER disk_full`);
+  });
   await last(stage);
   await untilDone(() =>
-    asAdmin(stage.target, (client) => client.query("SET lock_timeout = '5s'; DROP FUNCTION pg_temp_disk_full() CASCADE")),
+    asAdmin(stage.target, async (client) => {
+      await client.query(AS_EVER);
+      await client.query("SET lock_timeout = '5s'; DROP FUNCTION pg_temp_disk_full() CASCADE");
+    }),
   );
+}
+
+/**
+ * What is on the queues comes once more, under ids of its own so that the broker lets it in: commands at once, reports when
+ * later ones have arrived.
+ */
+async function doubleMessages(stage: Stage): Promise<void> {
+  const client = new ServiceBusClient(stage.environment.serviceBusConnection);
+  const send = async (queue: string, messages: readonly ServiceBusMessage[]): Promise<void> => {
+    for (const message of messages) await client.createSender(queue).sendMessages(message);
+  };
+  try {
+    const commands = commandsQueue(DEFAULT_SERVICE);
+    await send(commands, await copyMessages(client, commands));
+    const reports = await copyMessages(client, "reports");
+    await last(stage);
+    await send("reports", reports);
+  } finally {
+    await client.close();
+  }
+}
+
+async function copyMessages(client: ServiceBusClient, queue: string): Promise<ServiceBusMessage[]> {
+  const found = await client.createReceiver(queue).peekMessages(MESSAGES_DOUBLED_MAX);
+  return found.map(({ body, contentType, subject, sessionId }) => ({
+    body: body as unknown,
+    messageId: randomUUID(),
+    ...(contentType === undefined ? {} : { contentType }),
+    ...(subject === undefined ? {} : { subject }),
+    ...(sessionId === undefined ? {} : { sessionId }),
+  }));
 }
 
 async function restartPart(stage: Stage, part: "broker" | "functions" | "storage", signal: NodeJS.Signals): Promise<void> {

@@ -6,6 +6,7 @@ import { type Task } from "../../contracts/wire.ts";
 import { Client } from "../../local/client.ts";
 import { DEFAULT_SERVICE, type LocalEnvironment, startEnvironment } from "../../local/environment.ts";
 import { type PostgresServer } from "../../local/postgres.ts";
+import { NameService } from "../faults/name-service.ts";
 import { TcpProxy } from "../faults/tcp-proxy.ts";
 import { judge } from "./equality.ts";
 import { type End, DISK, type Stage } from "./faults.ts";
@@ -15,6 +16,9 @@ import { persistently, Watcher } from "./watcher.ts";
 import { withClient, Workload, type WorkloadSize } from "./workload.ts";
 
 const TASK = "chaos";
+/** A name that pg_dump, which asks the system, resolves too. */
+const SOURCE_NAME = "localhost";
+const TARGET_NAME = "target.pgdms.test";
 /** Made when the migration is ready to complete; most of them change four rows. */
 const LAST_TRANSACTIONS = 100;
 /** Tables that every workload has. */
@@ -60,13 +64,15 @@ export async function runRound(options: RoundOptions): Promise<RoundResult> {
   const random = new Random(seed);
   const databases = { source: `chaos_s_${seed}_${randomUUID().slice(0, 4)}`, target: `chaos_t_${seed}_${randomUUID().slice(0, 4)}` };
   const lines: TcpProxy[] = [];
-  const end = async (server: PostgresServer, database: string): Promise<End> => {
+  const names = await NameService.open(dataDir);
+  const end = async (server: PostgresServer, database: string, hostName: string): Promise<End> => {
     await withClient(server.url("postgres"), (client) => client.query(`CREATE DATABASE ${database} TEMPLATE template0`));
     const proxy = await TcpProxy.open(server.port);
     lines.push(proxy);
-    return { server, database, proxy };
+    names.resolve(hostName);
+    return { server, database, proxy, hostName };
   };
-  const ends = { source: await end(source, databases.source), target: await end(target, databases.target) };
+  const ends = { source: await end(source, databases.source, SOURCE_NAME), target: await end(target, databases.target, TARGET_NAME) };
   const workload = new Workload(source.url(databases.source), size, seed);
   let environment: LocalEnvironment | undefined;
   try {
@@ -80,9 +86,9 @@ export async function runRound(options: RoundOptions): Promise<RoundResult> {
       workers: 2,
       replaceWorkers: false,
       lockSeconds: options.lockSeconds,
-      workerSettings: { LOG_LEVEL: "debug" },
+      workerSettings: { LOG_LEVEL: "debug", ...names.settings },
     });
-    const stage = { environment, ...ends, tables: TABLES, random, longestMs: options.longestMs };
+    const stage = { environment, names, ...ends, tables: TABLES, random, longestMs: options.longestMs };
     const migrated = await migrate(stage, { ...options, settings, workload });
     await environment.stop();
     const verdict = await judge(source.url(databases.source), target.url(databases.target));
@@ -210,9 +216,9 @@ const isIn =
   ({ properties }: Task): boolean =>
     properties.output?.some((item) => "migrationState" in item && states.includes(item.migrationState)) === true;
 
-const connectionTo = ({ proxy, database }: End) => ({
+const connectionTo = ({ proxy, database, hostName }: End) => ({
   type: "PostgreSqlConnectionInfo" as const,
-  serverName: "127.0.0.1",
+  serverName: hostName,
   port: proxy.port,
   databaseName: database,
   userName: "postgres",

@@ -3,10 +3,11 @@ import type pg from "pg";
 import { MigrationError } from "../../contracts/errors.ts";
 import { tableKey } from "../../contracts/tables.ts";
 import { passing } from "../fault-points.ts";
+import { interruptionOf } from "../incremental-sync/sync-progress.ts";
 import { suspend, whySuspended, withNeighbours } from "../incremental-sync/suspend.ts";
 import { type Migration } from "../migration.ts";
 import { withConnection } from "../postgres/connect.ts";
-import { withRetry } from "../postgres/retry.ts";
+import { type RetryOptions, withRetry } from "../postgres/retry.ts";
 import { startTableRestore } from "../schema/restore.ts";
 import { dropSlot, readSlot } from "../source/slot.ts";
 import { createSlot, type ExportedSnapshot, temporarySnapshot } from "../source/snapshot.ts";
@@ -27,6 +28,9 @@ import { throttleOf } from "./throttle.ts";
 /** Between two snapshots when one was lost, so that a source in trouble is left in peace. */
 const NEXT_SNAPSHOT_MS = 1_000;
 
+/** Interruptions of the load are about this. */
+const SUBJECT = "full load";
+
 /**
  * Loads every table, under the slot's snapshot or, after an interruption, what is left under a new one, and builds the
  * indexes that were set aside as tables finish.
@@ -43,8 +47,9 @@ export async function loadEverything(migration: Migration, prepared: Prepared, s
       await withConnection(target, { purpose: "load" }, (client) => changeMigration(client, ownership, { phase: "syncing" }));
       await passing("load-recorded");
     },
-    { signal },
+    retrying(migration, signal),
   );
+  board.goesOn(SUBJECT);
   board.change({ initializationCompleted: true });
   tell({ kind: "movedForward" });
   log.info(
@@ -106,9 +111,12 @@ async function loadUnder(
   prepared: Prepared,
   { plan, snapshot, mayBegin, signal }: Load & { readonly mayBegin: () => boolean },
 ): Promise<void> {
-  const { settings, board, log, tell } = migration;
+  const { settings, board, tell } = migration;
   const onProgress = (done: number, total: number): void => board.change({ step: `building indexes (${done} of ${total})` });
-  const restore = await withRetry(() => startTableRestore({ ...restoreOptions(migration, signal), onProgress }), { signal });
+  const restore = await withRetry(
+    () => startTableRestore({ ...restoreOptions(migration, signal), onProgress }),
+    retrying(migration, signal),
+  );
   board.change({ step: "loading tables" });
   // Indexes of a table that takes the rows of several wait for the last of them.
   const waiting = await countWaiting(migration, plan);
@@ -117,8 +125,12 @@ async function loadUnder(
       ...loadOptions(migration, prepared, { plan, snapshot, signal }),
       mayBegin,
       // Nothing else needs the snapshot: the source's vacuum is held back no longer than each table's copy takes.
-      onProgress: (table, progress) => showLoading(migration, table, progress),
+      onProgress: (table, progress) => {
+        board.goesOn(SUBJECT);
+        showLoading(migration, table, progress);
+      },
       onTableLoaded: (table, progress) => {
+        board.goesOn(SUBJECT);
         showLoaded(migration, table, progress);
         const left = (waiting.get(tableKey(table.target)) ?? 1) - 1;
         waiting.set(tableKey(table.target), left);
@@ -126,10 +138,7 @@ async function loadUnder(
         tell({ kind: "movedForward" });
       },
       ...(settings.onTableError === "stop" ? {} : { onTableFailed: (table, thrown) => suspendFailed(migration, prepared, table, thrown) }),
-      onInterrupted: (thrown, attempt) => {
-        log.warn({ event: "load.interrupted", attempt, err: thrown }, "a load stream was interrupted; trying again");
-        tell({ kind: "retried", what: "full load" });
-      },
+      onInterrupted: (thrown, attempt) => interrupted(migration, thrown, attempt),
     });
     board.change({ step: "building indexes" });
     const { failures } = await restore.finish();
@@ -213,7 +222,7 @@ async function firstSnapshot(migration: Migration, prepared: Prepared, signal: A
         throw thrown;
       }
     },
-    { signal },
+    retrying(migration, signal),
   );
 }
 
@@ -232,8 +241,19 @@ async function nextSnapshot(migration: Migration, prepared: Prepared, signal: Ab
         slot: `${prepared.row.slot.slice(0, 50)}_t${migration.ownership.epoch}`,
       });
     },
-    { signal },
+    retrying(migration, signal),
   );
+}
+
+const retrying = (migration: Migration, signal: AbortSignal): RetryOptions => ({
+  signal,
+  onRetry: (thrown, attempt) => interrupted(migration, thrown, attempt),
+});
+
+function interrupted({ board, log, tell }: Migration, thrown: unknown, attempt: number): void {
+  log.warn({ event: "load.interrupted", attempt, err: thrown }, "the load was interrupted; trying again");
+  board.interrupted(interruptionOf(thrown), SUBJECT);
+  tell({ kind: "retried", what: "full load" });
 }
 
 export const slotOptions = (

@@ -15,7 +15,6 @@ const SUBJECT = "sync";
 export class SyncProgress {
   readonly #migration: Migration;
   readonly #monitor: SourceMonitor;
-  #interruption: ReportedError | undefined;
   /** Of pieces of a transaction that has not been committed on the target. */
   #undecided: ChangeCounts[] = [];
 
@@ -49,17 +48,12 @@ export class SyncProgress {
     this.#undecided = [];
     tell({ kind: "retried", what: "incremental sync" });
     log.warn({ event: "sync.interrupted", attempt, err: thrown }, "the sync was interrupted; trying again");
-    const interruption = interruptionOf(thrown);
-    // Since when it lasts is what counts: the first of a row of failures stays.
-    if (this.#interruption?.code === interruption.code && this.#interruption.remedy === interruption.remedy) return;
-    this.#clear();
-    this.#interruption = interruption;
-    board.finding(interruption, SUBJECT);
+    board.interrupted(interruptionOf(thrown), SUBJECT);
   }
 
   connected(): void {
     this.#migration.log.info({ event: "sync.connected" }, "following the source's changes");
-    this.#clear();
+    this.#migration.board.goesOn(SUBJECT);
   }
 
   /** Puts the figures on the board; a source that does not answer is the stream's business. */
@@ -81,11 +75,6 @@ export class SyncProgress {
       latencySeconds: sync.latencySeconds,
       appliedLsn: sync.recordedPosition > LSN_ZERO ? formatLsn(sync.recordedPosition) : null,
     });
-  }
-
-  #clear(): void {
-    if (this.#interruption) this.#migration.board.resolve(this.#interruption, SUBJECT);
-    this.#interruption = undefined;
   }
 }
 
