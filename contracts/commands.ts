@@ -106,8 +106,32 @@ export const CleanUpCommand = z.object({
 });
 export type CleanUpCommand = z.infer<typeof CleanUpCommand>;
 
+/**
+ * Asks a worker to hand a task on because another one has more room. It is for the worker that had the task when it was sent;
+ * any other lets it go.
+ */
+export const HandOnCommand = z.object({
+  version: z.literal(1),
+  type: z.literal("handOn"),
+  taskId: z.uuid(),
+  workerId: z.string(),
+  /** So many tasks are the worker's share at the moment. */
+  share: z.number().int().nonnegative(),
+  /** When the worker said that it had the task: the same finding leads to the same message. */
+  seenOn: z.string(),
+  traceparent,
+});
+export type HandOnCommand = z.infer<typeof HandOnCommand>;
+
 /** All commands. Messages may gain optional fields; they never change the meaning of one. */
-export const Command = z.discriminatedUnion("type", [RunCommand, CutoverCommand, ReloadCommand, CancelCommand, CleanUpCommand]);
+export const Command = z.discriminatedUnion("type", [
+  RunCommand,
+  CutoverCommand,
+  ReloadCommand,
+  CancelCommand,
+  CleanUpCommand,
+  HandOnCommand,
+]);
 export type Command = z.infer<typeof Command>;
 
 /** What even a worker that does not understand a command can say about it. */
@@ -129,5 +153,7 @@ export function messageIdOf(command: Command): string {
       return `cancel-${command.taskId}`;
     case "cleanUp":
       return `cleanUp-${command.taskId}-${command.attempt}`;
+    case "handOn":
+      return `handOn-${command.taskId}-${command.seenOn}`;
   }
 }

@@ -207,6 +207,8 @@ export const Heartbeat = z.object({
   /** True once the worker takes no more tasks and is about to end. */
   stopping: z.boolean(),
   taskIds: z.array(z.string()),
+  /** Those of them that could go on at another worker at once. */
+  movableTaskIds: z.array(z.string()).default([]),
   maxTasks: count,
   rssBytes: count,
 });

@@ -6,6 +6,7 @@ import { dispatchService, sendCancel, sendRun } from "./dispatch.ts";
 import { announceCutovers, announceService, announceTask } from "./events/announce.ts";
 import { publishLeft } from "./events/outbox.ts";
 import { type Log, stackOf } from "./log.ts";
+import { rebalance } from "./rebalance.ts";
 import { secretName } from "./secrets/secret-store.ts";
 import { isCommandOpen, type CommandRow } from "./store/commands.ts";
 import { type Row } from "./store/document-table.ts";
@@ -39,6 +40,7 @@ export async function watch(plane: ControlPlane, log: Log): Promise<void> {
     ["tasks", () => mendTasks(plane, log)],
     ["commands", () => mendCommands(plane, log)],
     ["events", () => mendEvents(plane, log)],
+    ["the workers' shares", () => rebalance(plane, log)],
     ["deleted tasks", () => mendDeletions(plane, log)],
     ["half-made tasks", () => mendCreations(plane)],
     ["old rows", () => dropOldRows(plane)],

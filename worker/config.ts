@@ -19,6 +19,8 @@ const Environment = z
     SECRETS_FILE_DIR: z.string().min(1).optional(),
     /** How many tasks this worker runs at once. */
     MAX_TASKS: z.coerce.number().int().min(1).max(100).default(8),
+    /** How many databases it migrates at once before it takes no further task; unset: as many as have room in its memory. */
+    MAX_DATABASES: z.coerce.number().int().min(1).max(1_000).optional(),
     PG_DUMP_PATH: z.string().min(1).optional(),
     /** Answers GET /healthz on this port while the event loop is alive; unset: no listener. */
     HEALTH_PORT: z.coerce.number().int().min(0).max(65_535).optional(),

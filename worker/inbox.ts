@@ -34,7 +34,8 @@ export async function acceptTasks({ client, serviceName, signal, log, hasRoom, o
     try {
       const receiver = await client.acceptNextSession(queue, { maxAutoLockRenewalDurationInMs: 0 });
       failures = 0;
-      if (signal.aborted) await receiver.close();
+      // While it waited the worker may have been told that it has its share.
+      if (signal.aborted || !hasRoom()) await receiver.close();
       else onSession(receiver);
     } catch (thrown) {
       if (isNothingThere(thrown)) continue;

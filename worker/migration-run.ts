@@ -2,8 +2,8 @@ import { randomInt } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type CutoverCommand, type ReloadCommand, type TaskWork } from "../contracts/commands.ts";
 import { reported, type ReportedError } from "../contracts/errors.ts";
-import { type TaskEvent } from "../contracts/lifecycle.ts";
-import { type ReportItem } from "../contracts/reports.ts";
+import { type DatabaseState, type TaskEvent } from "../contracts/lifecycle.ts";
+import { type DatabaseProgress, type ReportItem } from "../contracts/reports.ts";
 import { type DatabaseThread, startDatabaseThread } from "./database-host.ts";
 import { type DatabaseJob, type FromDatabase, type ToDatabase } from "./database-job.ts";
 import { forgetFigures, showFigures } from "./figures.ts";
@@ -56,11 +56,22 @@ export type MigrationResult =
   /** A thread died; the next taking of the task goes on. */
   | { readonly kind: "died" };
 
-interface PendingCommand {
+/** A command that a thread has and that has no outcome yet. */
+class PendingCommand {
   readonly databaseName: string;
   readonly isReload: boolean;
-  readonly resolve: (errors: readonly ReportedError[]) => void;
-  readonly reject: (reason: Error) => void;
+  readonly outcome: Promise<readonly ReportedError[]>;
+  resolve: (errors: readonly ReportedError[]) => void = () => undefined;
+  reject: (reason: Error) => void = () => undefined;
+
+  constructor(databaseName: string, isReload: boolean) {
+    this.databaseName = databaseName;
+    this.isReload = isReload;
+    this.outcome = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+  }
 }
 
 /** A migration seen from the main thread: one thread a database, and what passes to and from them. */
@@ -70,6 +81,7 @@ export class MigrationRun {
   readonly #traces = new Map<string, DatabaseTrace>();
   readonly #ended = new Map<string, EndedDatabase>();
   readonly #commands = new Map<string, PendingCommand>();
+  readonly #states = new Map<string, DatabaseState>();
   #facts = { sourceServerVersion: "", targetServerVersion: "", startedOn: new Date().toISOString() };
   #isStopping = false;
   #hasDied = false;
@@ -91,6 +103,18 @@ export class MigrationRun {
     return { kind: "died" };
   }
 
+  /** Whether another worker could go on with next to nothing lost: changes are followed, and nothing else is going on. */
+  get canMove(): boolean {
+    const names = this.#options.work.selectedDatabases.map(({ name }) => name).filter((name) => !this.#ended.has(name));
+    const isBusy = this.#isStopping || this.#hasDied || this.#commands.size > 0;
+    return !isBusy && names.length > 0 && names.every((name) => this.#states.get(name) === "READY_TO_COMPLETE");
+  }
+
+  /** How many databases have a thread now. */
+  get databases(): number {
+    return this.#threads.size;
+  }
+
   /** Asks one database to cut over; resolves with what stood in the way, empty when it is COMPLETE. */
   cutOver({ databaseName, commandId, fence, traceparent }: CutoverCommand): Promise<readonly ReportedError[]> {
     this.#traces.get(databaseName)?.cutoverAsked(commandId, traceparent);
@@ -108,10 +132,12 @@ export class MigrationRun {
     if (this.#isStopping || this.#hasDied) return Promise.reject(new HandedOn());
     const thread = this.#threads.get(databaseName);
     if (!thread) return Promise.resolve([reported("Conflict", { detail: `${databaseName} is none of the task's databases.` })]);
-    return new Promise((resolve, reject) => {
-      this.#commands.set(order.commandId, { databaseName, isReload: order.kind === "reload", resolve, reject });
-      thread.tell(order);
-    });
+    const known = this.#commands.get(order.commandId);
+    if (known) return known.outcome; // sent twice
+    const command = new PendingCommand(databaseName, order.kind === "reload");
+    this.#commands.set(order.commandId, command);
+    thread.tell(order);
+    return command.outcome;
   }
 
   cancel(): void {
@@ -133,9 +159,10 @@ export class MigrationRun {
 
   /** A command that its thread did not get to has the outcome that the database has; without one it stays on the queue. */
   #settleCommands(): void {
-    for (const { databaseName, isReload, resolve, reject } of this.#commands.values()) {
-      if (this.#ended.has(databaseName)) resolve(isReload ? [isOver(databaseName, this.#ended)] : this.#outcomeOf(databaseName));
-      else reject(new HandedOn());
+    for (const command of this.#commands.values()) {
+      const { databaseName, isReload } = command;
+      if (this.#ended.has(databaseName)) command.resolve(isReload ? [isOver(databaseName, this.#ended)] : this.#outcomeOf(databaseName));
+      else command.reject(new HandedOn());
     }
     this.#commands.clear();
   }
@@ -193,7 +220,7 @@ export class MigrationRun {
       case "items":
         report(...message.items);
         this.#traces.get(databaseName)?.items(message.items);
-        for (const item of message.items) if (item.kind === "database") showFigures(lease.taskId, item);
+        for (const item of message.items) if (item.kind === "database") this.#showDatabase(databaseName, item);
         return;
       case "servers":
         this.#facts = {
@@ -230,6 +257,11 @@ export class MigrationRun {
       case "stopped":
         return;
     }
+  }
+
+  #showDatabase(databaseName: string, progress: DatabaseProgress): void {
+    this.#states.set(databaseName, progress.state);
+    showFigures(this.#options.lease.taskId, progress);
   }
 
   #onFailure(databaseName: string, thrown: unknown): void {

@@ -3,6 +3,7 @@ import {
   type CleanUpCommand,
   Command,
   type CutoverCommand,
+  type HandOnCommand,
   type ReloadCommand,
   type RunCommand,
   UnknownCommand,
@@ -24,6 +25,9 @@ const ATTEMPTS_MAX = 20;
 /** A session whose start command does not come has none. */
 const FIRST_MESSAGE_MS = 10_000;
 
+/** A database that does not come to a boundary within this, because a server does not answer, is stopped where it is. */
+const HAND_ON_MS_MAX = 20_000;
+
 /** Commands of one task that are in hand at once: the start command and those that follow it. */
 const MESSAGES_IN_HAND = 32;
 
@@ -35,6 +39,8 @@ export interface TaskRunOptions {
   readonly logLevel: string;
   readonly secrets: SecretSource;
   readonly pgDumpPath: string | undefined;
+  /** Told before a task is handed on because this worker has more than its share. */
+  readonly onShare: (tasks: number) => void;
   readonly log: Logger;
 }
 
@@ -90,6 +96,16 @@ export class TaskRun {
     this.#smallTask?.abort(new Error("the worker stops"));
     await this.#migration?.stop();
     await this.#handBack();
+  }
+
+  /** Whether another worker could go on with the task at once. */
+  get canMove(): boolean {
+    return !this.#isEnding && this.#migration?.canMove === true;
+  }
+
+  /** How many databases are being migrated now. */
+  get databases(): number {
+    return this.#migration?.databases ?? 0;
   }
 
   /** Commands without a start command are about a task that is over, or that was never sent: nothing of it runs. */
@@ -219,6 +235,10 @@ export class TaskRun {
 
   async #onLaterCommand(command: Exclude<Command, RunCommand | CleanUpCommand>, message: ServiceBusReceivedMessage): Promise<void> {
     this.#options.log.info({ event: "command.received", type: command.type }, "command received");
+    if (command.type === "handOn") {
+      void this.#handOn(command, message).catch((thrown: unknown) => this.#options.lease.lose(thrown));
+      return;
+    }
     if (command.type === "cancel") {
       // Settled at the task's end: a worker that stops or dies before leaves the wish for the next one.
       this.#untilEnd.push(message);
@@ -228,6 +248,17 @@ export class TaskRun {
       return;
     }
     void this.#carryOut(command, message);
+  }
+
+  /** The message goes first: the next worker must not be told the same. What has begun meanwhile keeps the task here. */
+  async #handOn({ workerId, share }: HandOnCommand, message: ServiceBusReceivedMessage): Promise<void> {
+    await this.#settle(message);
+    if (workerId !== this.#options.workerId || !this.canMove) return;
+    this.#options.log.info({ event: "task.handedOn", share }, "another worker has more room: the task is handed on");
+    this.#options.onShare(share);
+    const timer = setTimeout(() => void this.#migration?.kill(), HAND_ON_MS_MAX);
+    await this.stop();
+    clearTimeout(timer);
   }
 
   /** The command is settled once it has an outcome: a worker that dies in the middle leaves it for the next one. */

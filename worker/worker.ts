@@ -7,6 +7,7 @@ import { startHeartbeat } from "./heartbeat.ts";
 import { acceptTasks } from "./inbox.ts";
 import { Lease } from "./lease.ts";
 import { type Logger } from "./log.ts";
+import { databasesIn, memoryBytes, Room } from "./room.ts";
 import { createServiceBusClient } from "./service-bus.ts";
 import { TaskRun } from "./task-run.ts";
 
@@ -25,12 +26,17 @@ export function startWorker(config: Config, log: Logger): RunningWorker {
   const inboxClient = createServiceBusClient(config, { timeoutInMs: ACCEPT_TIMEOUT_MS, maxRetries: 0 });
   const sender = client.createSender(config.REPORTS_QUEUE);
   const stopping = new AbortController();
-  const runs = new Map<string, TaskRun>();
+  /** By session: a task that was lost and taken again may still be ending in its old one. */
+  const runs = new Map<ServiceBusSessionReceiver, TaskRun>();
   const startedOn = new Date().toISOString();
   const { WORKER_ID: workerId, PGDMS_SERVICE: serviceName, MAX_TASKS: maxTasks } = config;
 
+  const maxDatabases = config.MAX_DATABASES ?? databasesIn(memoryBytes());
+  const room = new Room({ tasksMax: maxTasks, databasesMax: maxDatabases });
+
   const runTask = async (receiver: ServiceBusSessionReceiver): Promise<void> => {
     const taskLog = log.child({ taskId: receiver.sessionId });
+    room.enter(receiver, () => runs.get(receiver)?.databases ?? 0);
     try {
       const lease = await Lease.take(receiver, taskLog);
       const run = new TaskRun({
@@ -41,15 +47,19 @@ export function startWorker(config: Config, log: Logger): RunningWorker {
         logLevel: config.LOG_LEVEL,
         secrets: { keyVaultUri: config.KEY_VAULT_URI, secretsFileDir: config.SECRETS_FILE_DIR, identityClientId: config.AZURE_CLIENT_ID },
         pgDumpPath: config.PG_DUMP_PATH,
+        onShare: (tasks) => room.keepTo(tasks),
         log: taskLog,
       });
-      runs.set(receiver.sessionId, run);
+      runs.set(receiver, run);
+      void heartbeat.beat();
       await run.finished();
     } catch (thrown) {
       taskLog.error({ event: "task.take.failed", err: thrown }, "a task could not be taken; another worker will have it");
       await receiver.close().catch(() => undefined);
     } finally {
-      runs.delete(receiver.sessionId);
+      runs.delete(receiver);
+      room.leave(receiver);
+      void heartbeat.beat();
     }
   };
 
@@ -62,7 +72,8 @@ export function startWorker(config: Config, log: Logger): RunningWorker {
       softwareVersion: SOFTWARE_VERSION,
       startedOn,
       stopping: stopping.signal.aborted,
-      taskIds: [...runs.keys()],
+      taskIds: taskIdsOf([...runs.keys()]),
+      movableTaskIds: taskIdsOf([...runs].filter(([, run]) => run.canMove).map(([receiver]) => receiver)),
       maxTasks,
     }),
   });
@@ -72,10 +83,10 @@ export function startWorker(config: Config, log: Logger): RunningWorker {
     serviceName,
     signal: stopping.signal,
     log,
-    hasRoom: () => runs.size < maxTasks,
+    hasRoom: () => room.hasMore(),
     onSession: (receiver) => void runTask(receiver),
   });
-  log.info({ event: "worker.started", serviceName, maxTasks, version: SOFTWARE_VERSION }, "worker started");
+  log.info({ event: "worker.started", serviceName, maxTasks, maxDatabases, version: SOFTWARE_VERSION }, "worker started");
 
   return {
     stop: async () => {
@@ -90,6 +101,8 @@ export function startWorker(config: Config, log: Logger): RunningWorker {
     },
   };
 }
+
+const taskIdsOf = (receivers: readonly ServiceBusSessionReceiver[]): string[] => [...new Set(receivers.map(({ sessionId }) => sessionId))];
 
 /** Alive means that the event loop turns; a slow database is no reason to restart a worker. */
 function startHealth(port: number): Server {

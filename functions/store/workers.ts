@@ -14,4 +14,9 @@ export const workerKey = ({ serviceName, workerId }: Pick<WorkerRow, "serviceNam
 export const workersOfService = (serviceName: string): string => `PartitionKey eq '${encodeNames(serviceName)}'`;
 
 /** A worker that was silent for three heartbeats counts as gone. */
-export const isAlive = (worker: WorkerRow, now: Date): boolean => now.getTime() - Date.parse(worker.sentAt) <= 3 * HEARTBEAT_INTERVAL_MS;
+const SILENT_MS_MAX = 3 * HEARTBEAT_INTERVAL_MS;
+
+export const isAlive = (worker: WorkerRow, now: Date): boolean => now.getTime() - Date.parse(worker.sentAt) <= SILENT_MS_MAX;
+
+/** Workers of all services that may be alive. */
+export const workersSince = (now: Date): string => `Timestamp ge datetime'${new Date(now.getTime() - SILENT_MS_MAX).toISOString()}'`;

@@ -340,6 +340,7 @@ describe("heartbeats", () => {
       sentAt: new Date().toISOString(),
       stopping: false,
       taskIds: [],
+      movableTaskIds: [],
       maxTasks: 4,
       rssBytes: 1_000_000,
     };

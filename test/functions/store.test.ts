@@ -70,6 +70,7 @@ describe("tables", () => {
     sentAt: "2026-01-01T00:00:00Z",
     stopping: false,
     taskIds: [],
+    movableTaskIds: [],
     maxTasks,
     rssBytes: 0,
   });

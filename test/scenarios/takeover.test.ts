@@ -21,7 +21,7 @@ describe("another worker goes on", () => {
   let world: World;
   let pair: Pair;
   beforeAll(async () => {
-    world = await World.start({ workers: 1, lockSeconds: 8 });
+    world = await World.start({ workers: 1, lockSeconds: 8, functionsSettings: { WATCHDOG_CRON: "*/2 * * * * *" } });
   });
   afterAll(() => world.stop());
   beforeEach(async () => {
@@ -161,4 +161,30 @@ describe("another worker goes on", () => {
     await finish(migration);
     await world.environment.killWorker(paused.workerId, "SIGTERM");
   }, 180_000);
+
+  test("a worker that joins gets its share of the tasks, and they go on there", async () => {
+    const second = await createPair();
+    await second.source.query("CREATE TABLE moves (id int PRIMARY KEY)");
+    const migrations = [await world.migrate([pair], { migrateSchema: "true" }), await world.migrate([second], { migrateSchema: "true" })];
+    await migrations[0]?.reaches(pair.source.name, "READY_TO_COMPLETE");
+    await migrations[1]?.reaches(second.source.name, "READY_TO_COMPLETE");
+    const tasksOfWorkers = async (): Promise<number[]> => {
+      const { body } = await world.call("POST", "/checkStatus");
+      const workers = body["workers"] as { alive: boolean; stopping: boolean; taskIds: string[] }[];
+      return workers.filter(({ alive, stopping }) => alive && !stopping).map(({ taskIds }) => taskIds.length);
+    };
+    await expect.poll(tasksOfWorkers).toEqual([2]);
+    const joined = await world.environment.startWorker();
+    await expect.poll(tasksOfWorkers).toEqual([1, 1]);
+    await second.source.query("INSERT INTO moves SELECT generate_series(1, 100)");
+    await move(50);
+    for (const [n, { source }] of [pair, second].entries()) await migrations[n]?.cutover(source.name);
+    for (const migration of migrations) await migration.ended("Succeeded");
+    for (const { source, target } of [pair, second]) {
+      expect(await contents(target, "moves")).toEqual(await contents(source, "moves"));
+      expect(await leftOnSource(source)).toEqual([]);
+    }
+    await world.environment.killWorker(joined.workerId, "SIGTERM");
+    await second.drop();
+  });
 });
