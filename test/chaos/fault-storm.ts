@@ -16,8 +16,8 @@ export class FaultStorm {
   readonly #over = new AbortController();
   readonly #busy = new Set<string>();
   readonly #spared = new Set<string>();
-  readonly #ending = new Map<string, AbortController>();
-  readonly #underWay = new Map<Promise<void>, string>();
+  readonly #ending = new Map<Fault, AbortController>();
+  readonly #underWay = new Map<Promise<void>, Fault>();
   readonly #running: Promise<void>;
 
   constructor(options: StormOptions) {
@@ -32,11 +32,11 @@ export class FaultStorm {
     await Promise.all(this.#underWay.keys());
   }
 
-  /** From now on no more faults of a place; resolves when there is none any more. */
-  async spare(place: string): Promise<void> {
-    this.#spared.add(place);
-    this.#ending.get(place)?.abort();
-    await Promise.all([...this.#underWay].filter(([, at]) => at === place).map(([done]) => done));
+  /** From now on no more of this fault; resolves when it is over. */
+  async spare(name: string): Promise<void> {
+    this.#spared.add(name);
+    for (const [fault, ending] of this.#ending) if (fault.name === name) ending.abort();
+    await Promise.all([...this.#underWay].filter(([, fault]) => fault.name === name).map(([done]) => done));
   }
 
   async #run(): Promise<void> {
@@ -45,7 +45,7 @@ export class FaultStorm {
     while (!over.aborted) {
       await sleep(everyMs * (0.5 + stage.random.next()), undefined, { signal: over }).catch(() => undefined);
       if (over.aborted) return;
-      const fault = stage.random.weighted(FAULTS.filter(({ place }) => !this.#busy.has(place) && !this.#spared.has(place)));
+      const fault = stage.random.weighted(FAULTS.filter(({ name, place }) => !this.#busy.has(place) && !this.#spared.has(name)));
       if (fault) this.#begin(fault);
     }
   }
@@ -54,7 +54,7 @@ export class FaultStorm {
     const { stage, say } = this.#options;
     this.#busy.add(fault.place);
     const ending = new AbortController();
-    this.#ending.set(fault.place, ending);
+    this.#ending.set(fault, ending);
     const signal = AbortSignal.any([stage.signal, this.#over.signal, ending.signal]);
     const started = Date.now();
     say(`fault: ${fault.name}`);
@@ -71,6 +71,6 @@ export class FaultStorm {
         this.#busy.delete(fault.place);
         this.#underWay.delete(done);
       });
-    this.#underWay.set(done, fault.place);
+    this.#underWay.set(done, fault);
   }
 }

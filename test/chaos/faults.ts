@@ -43,8 +43,14 @@ export interface Fault {
   readonly strike: (stage: Stage) => Promise<void>;
 }
 
-/** The place of the fault that alters a table of the target, which a cutover would take for the user's own. */
-export const DISK = "target disk";
+/** Alters a table of the target, which a cutover would take for the user's own. */
+const DISK = "target disk full";
+
+/** A sequence comes back from a crash up to 32 draws ahead (sequence.c, SEQ_LOG_VALS): a cutover that has set it cannot know. */
+const SOURCE_CRASH = "source crashed";
+
+/** Faults that are over before the cutover. */
+export const NOT_AT_CUTOVER = [DISK, SOURCE_CRASH];
 
 /** Workers that live at once at most; those that are paused are among them. */
 const WORKERS_MAX = 4;
@@ -58,7 +64,7 @@ export const FAULTS: readonly Fault[] = [
   { name: "worker paused", weight: 3, place: "pause", strike: pauseWorker },
   { name: "worker added", weight: 2, place: "workers", strike: addWorker },
   { name: "source restarted", weight: 2, place: "source", strike: ({ source }) => source.server.restart() },
-  { name: "source crashed", weight: 1, place: "source", strike: ({ source }) => crash(source) },
+  { name: SOURCE_CRASH, weight: 1, place: "source", strike: ({ source }) => crash(source) },
   { name: "target restarted", weight: 2, place: "target", strike: ({ target }) => target.server.restart() },
   { name: "target crashed", weight: 1, place: "target", strike: ({ target }) => crash(target) },
   { name: "walsender terminated", weight: 3, place: "source", strike: ({ source }) => terminate(source, "walsender") },
@@ -88,7 +94,7 @@ export const FAULTS: readonly Fault[] = [
   { name: "target table locked", weight: 2, place: "target lock", strike: (stage) => lockTable(stage, stage.target) },
   { name: "source table locked", weight: 1, place: "source lock", strike: (stage) => lockTable(stage, stage.source) },
   { name: "transaction left open on the source", weight: 1, place: "source lock", strike: leaveOpen },
-  { name: "target disk full", weight: 2, place: DISK, strike: fillDisk },
+  { name: DISK, weight: 2, place: "target disk", strike: fillDisk },
   { name: "broker crashed", weight: 2, place: "broker", strike: (stage) => restartPart(stage, "broker", "SIGKILL") },
   { name: "broker restarted", weight: 1, place: "broker", strike: (stage) => restartPart(stage, "broker", "SIGTERM") },
   { name: "Functions host crashed", weight: 2, place: "functions", strike: (stage) => restartPart(stage, "functions", "SIGKILL") },

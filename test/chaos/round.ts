@@ -9,7 +9,7 @@ import { type PostgresServer } from "../../local/postgres.ts";
 import { NameService } from "../faults/name-service.ts";
 import { TcpProxy } from "../faults/tcp-proxy.ts";
 import { judge } from "./equality.ts";
-import { type End, DISK, type Stage } from "./faults.ts";
+import { type End, NOT_AT_CUTOVER, type Stage } from "./faults.ts";
 import { FaultStorm } from "./fault-storm.ts";
 import { Random } from "./random.ts";
 import { persistently, Watcher } from "./watcher.ts";
@@ -164,7 +164,7 @@ async function migrate(
     say("ready to complete");
     // A load that was interrupted to the end has all of the writers' rows already: the sync must have something to do.
     await workload.more(LAST_TRANSACTIONS);
-    await storm.spare(DISK);
+    for (const name of NOT_AT_CUTOVER) await storm.spare(name);
     const cutoversRefused = await cutOver(client, watcher, { databaseName: source.database, limitMs, say });
     const done = await watcher.until(({ properties }) => properties.state === "Succeeded", "the task's end", limitMs);
     await storm.calm();
