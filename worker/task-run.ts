@@ -10,7 +10,7 @@ import {
 } from "../contracts/commands.ts";
 import { errors, MigrationError, reported, type ReportedError, reportedFrom } from "../contracts/errors.ts";
 import { type ReportItem } from "../contracts/reports.ts";
-import { cleanUpLater } from "./cutover/late-clean-up.ts";
+import { cleanUpLater, leftUnseen } from "./cutover/late-clean-up.ts";
 import { type Lease } from "./lease.ts";
 import { type Logger } from "./log.ts";
 import { HandedOn, isMigration, MigrationRun, type MigrationWork } from "./migration-run.ts";
@@ -161,7 +161,7 @@ export class TaskRun {
     log.info({ event: "task.taken", taskType: command.work.taskType, epoch: lease.epoch, ...this.#trace.logFields }, "task taken");
     this.#reporter.report({ kind: "task", event: "started", errors: [] });
     if (lease.attempts > ATTEMPTS_MAX)
-      await this.#end("faulted", [reported("NoProgress", { detail: `It was taken up ${ATTEMPTS_MAX} times.` })]);
+      await this.#endUnseen(command, reported("NoProgress", { detail: `It was taken up ${ATTEMPTS_MAX} times.` }));
     else void this.#work(command, this.#trace);
     for (const later of this.#waiting.splice(0)) await this.#onMessage(later);
   }
@@ -175,8 +175,14 @@ export class TaskRun {
     } catch (thrown) {
       if (this.#options.lease.signal.aborted) return;
       log.error({ event: "task.failed", err: thrown }, "the task could not be run");
-      await this.#end("faulted", [reportedFrom(thrown)]);
+      await this.#endUnseen(command, reportedFrom(thrown));
     }
+  }
+
+  /** What ends without an end of its own may have left something on its sources: said, so that it is seen to later. */
+  async #endUnseen({ taskId, work }: RunCommand, why: ReportedError): Promise<void> {
+    if (isMigration(work)) this.#reporter.report(...leftUnseen(taskId, work.selectedDatabases));
+    await this.#end("faulted", [why]);
   }
 
   async #runSmall(work: Parameters<typeof runSmallTask>[0], taskTrace: TaskTrace): Promise<void> {

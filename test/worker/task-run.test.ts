@@ -6,7 +6,7 @@ import { createLogger } from "../../worker/log.ts";
 import { TaskRun, type TaskRunOptions } from "../../worker/task-run.ts";
 
 /** A task whose session holds one message. */
-async function receive(taskId: string, body: unknown): Promise<{ reports: ReportItem[]; deadLettered: unknown[] }> {
+async function receive(taskId: string, body: unknown, attempts = 1): Promise<{ reports: ReportItem[]; deadLettered: unknown[] }> {
   const reports: ReportItem[] = [];
   const deadLettered: unknown[] = [];
   let process: (message: ServiceBusReceivedMessage) => Promise<void> = () => Promise.resolve();
@@ -16,7 +16,7 @@ async function receive(taskId: string, body: unknown): Promise<{ reports: Report
       subscribe: (handlers: { processMessage: typeof process }) => (process = handlers.processMessage),
       deadLetterMessage: (message: ServiceBusReceivedMessage, why: unknown) => Promise.resolve(void deadLettered.push(why)),
     },
-    lease: { taskId, epoch: 1, attempts: 1, ended: {}, signal: new AbortController().signal, forget: () => done, release: () => done },
+    lease: { taskId, epoch: 1, attempts, ended: {}, signal: new AbortController().signal, forget: () => done, release: () => done },
     sender: { sendMessages: (message: { body: TaskReport }) => Promise.resolve(void reports.push(...message.body.items)) },
     workerId: "test",
     logLevel: "silent",
@@ -53,4 +53,21 @@ describe("a command that the worker does not understand goes to the dead-letter 
     expect(deadLettered).toMatchObject([{ deadLetterErrorDescription: "the task id is not the session's" }]);
     expect(reports).toEqual([]);
   });
+});
+
+test("a migration that was taken up too often ends, and its sources are named to be cleaned up", async () => {
+  const taskId = randomUUID();
+  const login = { userName: "u", credential: { kind: "none" }, encryptConnection: false, trustServerCertificate: false };
+  const end = (serverName: string): object => ({ serverName, port: 5432, databaseName: "one", ...login });
+  const work = {
+    taskType: "Migrate.PostgreSql.AzureDbForPostgreSql.SyncV2",
+    source: end("a.invalid"),
+    target: end("b.invalid"),
+    selectedDatabases: [{ name: "one", targetDatabaseName: "one" }],
+  };
+  const { reports } = await receive(taskId, { version: 1, type: "run", taskId, resourceId: "/tasks/poison", work }, 21);
+  expect(reports).toMatchObject([
+    { kind: "task", event: "faulted", errors: [{ message: expect.stringContaining("taken up 20 times") as string }] },
+    { kind: "finding", databaseName: "one", error: { code: "PG1212" }, resolved: false },
+  ]);
 });

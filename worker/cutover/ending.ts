@@ -44,7 +44,7 @@ export async function cleanUp(migration: Migration, end: DatabaseEnd): Promise<v
 const sayError = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown));
 
 /** The finding of a source that could not be cleaned up, and why. */
-export function leftOnSource({ job }: EndedMigration, thrown: unknown): ReportedError {
+export function leftOnSource({ job }: Pick<EndedMigration, "job">, thrown: unknown): ReportedError {
   const name = objectName(job.taskId, job.selected.name);
   return reported("SourceLeftovers", { detail: sayError(thrown), remedy: `It is tried again for a week. ${leftoverStatements(name)}` });
 }

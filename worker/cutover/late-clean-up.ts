@@ -28,6 +28,17 @@ export function cleanUpLater(command: CleanUpCommand, secrets: SecretSource, log
   );
 }
 
+/** The findings of a task that ended without looking after its sources, one for each database. */
+export const leftUnseen = (taskId: string, databases: readonly { readonly name: string }[]): Finding[] =>
+  databases.map(({ name }) => ({
+    kind: "finding",
+    databaseName: name,
+    subject: "",
+    error: leftOnSource({ job: { taskId, selected: { name } } }, "The task ended before the source was looked at."),
+    since: new Date().toISOString(),
+    resolved: false,
+  }));
+
 function endedMigration({ taskId, work }: CleanUpCommand, name: string, secrets: SecretSource): EndedMigration {
   const selected = work.selectedDatabases.find((database) => database.name === name);
   const source = { ...work.source, databaseName: name };
