@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from "node:child_process";
+import { spawn, type ChildProcess, type SpawnOptions } from "node:child_process";
 import { Socket } from "node:net";
 
 /**
@@ -34,9 +34,44 @@ export function endWithParent(pid: number, removeFolder = ""): () => void {
   return () => guard.kill("SIGKILL");
 }
 
+/**
+ * The shell forks a guard and then becomes the program, so there is no moment without one. The guard reads from our pipe: a line
+ * calls it off, the pipe's end means that we are gone.
+ */
+const guardedScript = `
+{
+  read -r word <&3 && exit 0
+  kill -INT "$$"
+  tries=0
+  while kill -0 "$$" && [ "$tries" -lt 150 ]; do sleep 0.1; tries=$((tries + 1)); done
+  kill -KILL "$$"
+} > /dev/null 2>&1 &
+exec 3<&-
+exec "$@"
+`;
+
+/**
+ * Starts a program that ends when our process ends, SIGKILL included, also when that comes in the moment of its start. It gets
+ * SIGINT, and SIGKILL when it is still there after 15 s. Its process id is the child's; in a process group of its own, since
+ * Ctrl-C in a terminal must reach us first.
+ */
+export function spawnGuarded(program: string, args: readonly string[], options: Pick<SpawnOptions, "env" | "cwd">): ChildProcess {
+  const child = spawn("/bin/sh", ["-c", guardedScript, "pgdms-guard", program, ...args], {
+    ...options,
+    stdio: ["ignore", "pipe", "pipe", "pipe"],
+    detached: true,
+  });
+  const guard = child.stdio[3];
+  if (guard instanceof Socket) {
+    guard.on("error", () => {});
+    child.once("exit", () => guard.end("off\n"));
+  }
+  return child;
+}
+
 /** A running child must not keep our process from ending: neither the child itself nor the pipes to it. */
 export function letUsExit(child: ChildProcess): void {
   child.unref();
   child.channel?.unref();
-  for (const pipe of [child.stdin, child.stdout, child.stderr]) if (pipe instanceof Socket) pipe.unref();
+  for (const pipe of child.stdio) if (pipe instanceof Socket) pipe.unref();
 }

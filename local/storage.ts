@@ -68,10 +68,9 @@ async function startAzurite(port: number, key: string, dataDir: string | undefin
     stdio: ["ignore", "pipe", "pipe", "ipc"],
     detached: true, // Ctrl-C in a terminal must reach us first
   });
+  if (child.pid !== undefined) child.once("exit", endWithParent(child.pid));
   const output = await untilServing(child);
   if (output !== undefined) return output;
-  const callOffGuard = endWithParent(child.pid ?? 0);
-  child.once("exit", callOffGuard);
   letUsExit(child);
   return child;
 }

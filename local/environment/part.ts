@@ -1,6 +1,6 @@
-import { spawn, type ChildProcess } from "node:child_process";
+import { type ChildProcess } from "node:child_process";
 import { createWriteStream, existsSync, renameSync, type WriteStream } from "node:fs";
-import { endWithParent, letUsExit } from "../end-with-parent.ts";
+import { letUsExit, spawnGuarded } from "../end-with-parent.ts";
 
 /** One process of the environment. */
 export interface Part {
@@ -50,12 +50,7 @@ export async function startPart(options: PartOptions): Promise<Part> {
   signal.throwIfAborted();
   if (existsSync(logFile)) renameSync(logFile, logFile.replace(/(\.log)?$/, ".previous.log"));
   const log = createWriteStream(logFile, { mode: 0o600 });
-  const child = spawn(process.execPath, options.args, {
-    env: options.env,
-    cwd: options.cwd,
-    stdio: ["ignore", "pipe", "pipe"],
-    detached: true, // Ctrl-C in a terminal must reach us first: parts end in their order
-  });
+  const child = spawnGuarded(process.execPath, options.args, { env: options.env, cwd: options.cwd });
   let wasAsked = false;
   const exited = new Promise<PartExit>((resolve) => {
     child.once("error", () => resolve({ code: null, signal: null, wasAsked }));
@@ -65,8 +60,6 @@ export async function startPart(options: PartOptions): Promise<Part> {
     wasAsked = true;
     await endChild(child, exited, options.stopTimeoutMs);
   };
-  const callOffGuard = child.pid === undefined ? (): void => undefined : endWithParent(child.pid);
-  void exited.then(callOffGuard);
   const onAbort = (): void => void child.kill("SIGKILL"); // nothing to hand back before it was ready
   signal.addEventListener("abort", onAbort, { once: true });
   try {
