@@ -49,9 +49,18 @@ async function foldReport(plane: ControlPlane, report: TaskReport, log: Log): Pr
   const row = await plane.store.tasks.get(key);
   if (row === undefined || row.value.taskId !== taskId) return;
   const stamp = { epoch: report.epoch, sequence: report.sequence };
+  const commands = ofKind(items, "command");
+  // A refusal is there before its database is seen to be ready again, a success only once all that it brought about is.
+  await foldCommands(plane, report, stamp, commands.filter(isRefusal));
   const told = await foldOutputs(plane, row.value, report, stamp);
   await publishRecorded(plane, told, log);
-  if (await foldCommands(plane, report, stamp)) await announceCutovers(plane, row.value, log);
+  await foldCommands(
+    plane,
+    report,
+    stamp,
+    commands.filter((command) => !isRefusal(command)),
+  );
+  if (commands.length > 0) await announceCutovers(plane, row.value, log);
   const updated = await updateTask(plane, key, taskId, (task) => foldTask(task, report));
   if (updated && isTaskOver(updated.value.state)) await settleTask(plane, updated, log);
   if (updated && updated.value.state !== row.value.state) logState(updated.value, log);
@@ -95,10 +104,15 @@ async function foldOutputs(plane: ControlPlane, task: TaskRow, report: TaskRepor
   return recorded;
 }
 
-/** Whether there was anything in it. */
-async function foldCommands({ store }: ControlPlane, { taskId, items, sentAt }: TaskReport, stamp: ReportStamp): Promise<boolean> {
-  const outcomes = ofKind(items, "command");
-  if (outcomes.length === 0) return false;
+const isRefusal = ({ state }: ItemOf<"command">): boolean => state === "Failed";
+
+async function foldCommands(
+  { store }: ControlPlane,
+  { taskId, sentAt }: TaskReport,
+  stamp: ReportStamp,
+  outcomes: readonly ItemOf<"command">[],
+): Promise<void> {
+  if (outcomes.length === 0) return;
   const known = await store.commands.list(commandsOfTask(taskId));
   for (const outcome of outcomes) {
     const key = known.find(({ value }) => value.commandId === outcome.commandId)?.key;
@@ -109,7 +123,6 @@ async function foldCommands({ store }: ControlPlane, { taskId, items, sentAt }: 
       if (folded) await store.commands.replace(row, isCommandOpen(folded) ? folded : { ...folded, endedOn: sentAt });
     });
   }
-  return true;
 }
 
 /** The command after a report, or undefined when the report changes nothing. */

@@ -40,13 +40,17 @@ export async function cutOverWhenAsked(migration: Migration, prepared: Prepared,
     const attempt = async (): Promise<readonly ReportedError[]> => {
       // A table that is suspended is known by its state: nobody needs to wait for a reload to hear no.
       const suspended = await refusedBySuspended(migration);
-      if (suspended.length > 0) return suspended;
+      if (suspended.length > 0) {
+        tell({ kind: "commandDone", commandId: order.commandId, errors: suspended });
+        return suspended;
+      }
       return turn.run(() => sequences.exactly(() => cutOver(migration, prepared, { sync, statistics, order })));
     };
     const errors = await inPhase(migration, { name: "cutover", commandId: order.commandId, refusalOf: ([first]) => first?.code }, attempt);
     orders.done(order);
+    if (errors.length > 0) continue;
     tell({ kind: "commandDone", commandId: order.commandId, errors });
-    if (errors.length === 0) return;
+    return;
   }
 }
 
@@ -130,6 +134,8 @@ async function cutOver(migration: Migration, prepared: Prepared, { sync, statist
     await deferAgain(migration, prepared).catch((failure: unknown) =>
       log.error({ event: "cutover.defer.failed", err: failure }, "triggers could not be set aside again"),
     );
+    // First: who sees that the database is ready may ask again, and must not be answered with the command of this attempt.
+    migration.tell({ kind: "commandDone", commandId: order.commandId, errors });
     board.event("cutoverRefused");
     board.change({ step: "following changes" });
     return errors;
