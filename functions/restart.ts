@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { type SelectedDatabase, type TaskWork } from "../contracts/commands.ts";
 import { errors } from "../contracts/errors.ts";
 import { isTaskOver, mayRestart } from "../contracts/lifecycle.ts";
@@ -9,15 +8,13 @@ import { removeTraces, untoldOf } from "./deletion.ts";
 import { tellingOf } from "./events/outbox.ts";
 import { ApiError, invalid } from "./http/api-error.ts";
 import { type Answer, type Call } from "./http/endpoint.ts";
-import { newRevision } from "./http/etag.ts";
 import { ofKind } from "./output-items.ts";
 import { type Row } from "./store/document-table.ts";
 import { outputKey, outputsOfTask, type OutputRow } from "./store/task-outputs.ts";
 import { taskIndexKey, type TaskRow } from "./store/tasks.ts";
-import { beginTask, storeTask } from "./task-creation.ts";
+import { beginTask, newRun, storeTask } from "./task-creation.ts";
 import { closeCommands, deleteSecrets } from "./task-end.ts";
 import { planTask, type Side, type TaskPlan } from "./task-request.ts";
-import { armTime } from "./times.ts";
 
 type MigrationWork = Extract<TaskWork, { selectedDatabases: unknown; target: unknown }>;
 
@@ -39,7 +36,7 @@ export async function restartTask(plane: ControlPlane, known: Row<TaskRow>, { in
   const index = await plane.store.taskIndex.get(taskIndexKey(task.taskId));
   // Should this be cut short, the watchdog finds the ended run's traces by it.
   if (index) await plane.store.taskIndex.replace(index, { ...index.value, made: false });
-  const next = newRun(plane, task, call);
+  const next = { ...withoutRun(task), ...newRun(plane, call) };
   const earlierTaskIds = [...(work.earlierTaskIds ?? []), task.taskId].slice(-EARLIER_RUNS_MAX);
   const again: Pick<TaskPlan, "passwords" | "work"> = {
     passwords: plan.passwords,
@@ -53,6 +50,9 @@ export async function restartTask(plane: ControlPlane, known: Row<TaskRow>, { in
   await removeTraces(plane, task.taskId);
   return answerOf(await beginTask(plane, created, call.log));
 }
+
+/** The ended run's trace and clean-up are not the new one's. */
+const withoutRun = ({ traceparent: _traceparent, cleanUp: _cleanUp, ...task }: TaskRow): TaskRow => task;
 
 /** Whatever an earlier run left was cleaned up by one of so many after it, or never will be. */
 const EARLIER_RUNS_MAX = 20;
@@ -142,27 +142,6 @@ function requireOwnRows(database: SelectedDatabase): void {
     detail: `The target's tables of ${database.name} may have held rows before the migration, which cannot be told from the migrated ones.`,
     remedy: "Put the target's tables into the state that they are to begin with, then start a new migration.",
   });
-}
-
-function newRun({ now }: ControlPlane, { traceparent: _traceparent, cleanUp: _cleanUp, ...task }: TaskRow, { traceparent }: Call): TaskRow {
-  const on = now();
-  return {
-    ...task,
-    taskId: randomUUID(),
-    revision: newRevision(),
-    state: "Queued",
-    stateSince: on.toISOString(),
-    announced: null,
-    createdOn: armTime(on),
-    startedOn: null,
-    endedOn: null,
-    secretNames: [],
-    dispatch: "waiting",
-    cancelDispatch: "waiting",
-    errors: [],
-    stamp: null,
-    ...(traceparent === undefined ? {} : { traceparent }),
-  };
 }
 
 /** What was reported of databases that are done is reported by nobody again. */

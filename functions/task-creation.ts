@@ -83,28 +83,28 @@ export async function keepClientData(tasks: ControlPlane["store"]["tasks"], know
 const storable = (view: object): Record<string, unknown> => JSON.parse(JSON.stringify(view)) as Record<string, unknown>;
 
 function newTask(
-  { now }: ControlPlane,
+  plane: ControlPlane,
   path: TaskPath,
   taskType: TaskType,
   plan: TaskPlan,
   clientData: Record<string, string>,
-  { traceparent }: Call,
+  call: Call,
 ): TaskRow {
+  return { path, taskType, clientData, input: storable(plan.view), work: plan.work({}), ...newRun(plane, call) };
+}
+
+/** What is true of a task that has just been made, and of one that begins anew: an id of its own, and nothing done yet. */
+export function newRun({ now }: ControlPlane, { traceparent }: Call): Omit<TaskRow, "path" | "taskType" | "clientData" | "input" | "work"> {
   const on = now();
   return {
-    path,
     taskId: randomUUID(),
     revision: newRevision(),
-    taskType,
     state: "Queued",
     stateSince: on.toISOString(),
     announced: null,
     createdOn: armTime(on),
     startedOn: null,
     endedOn: null,
-    clientData,
-    input: storable(plan.view),
-    work: plan.work({}),
     secretNames: [],
     dispatch: "waiting",
     cancelDispatch: "waiting",

@@ -7,8 +7,7 @@ import { startPostgres, type PostgresServer } from "../../local/postgres.ts";
 import { runRound } from "./round.ts";
 
 // The short part of `npm run chaos`: its faults come thick and are mended soon. One migration with a seed that is always the
-// same; with CHAOS_MINUTES set, as many as begin in half of the time, and as many more with a
-// random seed in the other half.
+// same; with CHAOS_MINUTES set, as many as begin in half of the time, and as many more with a random seed in the other half.
 
 const FIXED_SEED = 7;
 const RANDOM_SEED = randomInt(1, 1_000_000_000);
