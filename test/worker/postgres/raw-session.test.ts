@@ -225,6 +225,9 @@ describe("ends", () => {
     const pid = (await textOf(session, "SELECT pg_backend_pid()"))[0]?.[0] ?? "";
     const pending = [session.query("SELECT pg_sleep(60)"), session.pipeline([{ sql: "SELECT 1" }])];
     const outcomes = Promise.allSettled(pending);
+    // A backend that ends with a request unread resets the connection, and what is written after that fails before its reason is read.
+    const running = `SELECT count(*) FROM pg_stat_activity WHERE pid = ${pid} AND wait_event = 'PgSleep'`;
+    await expect.poll(() => textOf(other, running)).toEqual([["1"]]);
     await other.query(`SELECT pg_terminate_backend(${pid})`);
     for (const outcome of await outcomes) {
       const reason: unknown = outcome.status === "rejected" ? outcome.reason : undefined;
