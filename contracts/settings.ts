@@ -182,7 +182,7 @@ export const settingDefinitions = {
     map: "sourceSetting",
     type: { kind: "integer", min: 0, max: 525_600, unit: "min" },
     default: "0",
-    help: "When the load's snapshot is older no further table is begun under it: those under way are finished, and the rest is loaded under a new snapshot, so that vacuum on the source can go on. 0: one snapshot for all.",
+    help: "When the load's snapshot is older no further table is begun under it: those under way are finished (a table that is cut by its key need not be), and the rest is loaded under a new snapshot, so that vacuum on the source can go on. 0: one snapshot for all.",
   },
   encryptSource: {
     map: "sourceSetting",

@@ -3,8 +3,10 @@ import { MigrationError } from "../../contracts/errors.ts";
 import { isTransient } from "../../worker/postgres/failures.ts";
 import { parseLsn } from "../../contracts/lsn.ts";
 import { tableKey } from "../../contracts/tables.ts";
-import { loadTables } from "../../worker/full-load/load-tables.ts";
-import { planLoad } from "../../worker/full-load/plan.ts";
+import { readKeyValues } from "../../worker/full-load/key-values.ts";
+import { type LoadOptions, loadTables } from "../../worker/full-load/load-tables.ts";
+import { cutsByKey, planLoad } from "../../worker/full-load/plan.ts";
+import { type LoadSnapshot } from "../../worker/full-load/snapshot-session.ts";
 import { IncrementalSync } from "../../worker/incremental-sync/sync.ts";
 import { type SyncTarget } from "../../worker/incremental-sync/sync-table.ts";
 import { connect, versionNum, withConnection } from "../../worker/postgres/connect.ts";
@@ -13,10 +15,11 @@ import { quoteTable } from "../../worker/postgres/quote.ts";
 import { readTables, type TableDefinition } from "../../worker/source/catalog.ts";
 import { readPartitionConditions } from "../../worker/source/partition-conditions.ts";
 import { ensurePublication } from "../../worker/source/publication.ts";
-import { createSlot } from "../../worker/source/snapshot.ts";
+import { createSlot, temporarySnapshot } from "../../worker/source/snapshot.ts";
 import { changeMigration, readMigration, takeOver } from "../../worker/target/bookkeeping.ts";
 import { readTargetTables } from "../../worker/target/find-targets.ts";
 import { listTables, readListedTables } from "../../worker/target/listed-tables.ts";
+import { readAppliedFrom } from "../../worker/target/table-rows.ts";
 import { readTargetColumns } from "../../worker/target/target-columns.ts";
 import { type TestDatabase } from "../setup/databases.ts";
 
@@ -34,6 +37,8 @@ export interface EngineOptions {
   readonly tablesWithoutKey?: "replicaIdentityFull" | "insertsOnly";
   /** Tables that are left out of the migration, by name. */
   readonly leaveOut?: readonly string[];
+  /** The load breaks off when this many parts are done, what is given happens, and the rest is loaded under another snapshot. */
+  readonly interruptedLoad?: { readonly partMB: number; readonly afterParts: number; readonly meanwhile: () => Promise<void> };
   /** Runs after the snapshot and before the load, while the stream is not read yet. */
   readonly duringLoad?: () => Promise<void>;
   /** Tables that are not loaded with the others; `load` brings them to the target afterwards, as the source has them then. */
@@ -51,7 +56,11 @@ export interface Engine {
   stop(): Promise<void>;
 }
 
-const LOAD_SETTINGS = { fullLoadStreams: 2, largeTablePartMB: 512, onExistingRows: "refuse" } as const;
+const LOAD_SETTINGS: LoadOptions["settings"] & { largeTablePartMB: number } = {
+  fullLoadStreams: 2,
+  largeTablePartMB: 512,
+  onExistingRows: "refuse",
+};
 
 /**
  * The data path of the worker without its control plane: slot, snapshot, load, sync. The schema is on both sides already.
@@ -95,22 +104,38 @@ export async function startEngine(pair: Pair, options: EngineOptions): Promise<E
   const targetColumns = () =>
     withConnection(pair.target.server, { purpose: "test" }, (client) => readTargetColumns(client, targetVersionNum));
   const columns = await targetColumns();
-  const plan = planLoad(
-    listed.filter(({ name }) => !later.includes(name)).map((table) => ({ ...table, targetColumns: columns(table.target) })),
-    LOAD_SETTINGS,
-    { sourceVersionNum },
+  const { interruptedLoad } = options;
+  const settings = interruptedLoad ? { ...LOAD_SETTINGS, fullLoadStreams: 1, largeTablePartMB: interruptedLoad.partMB } : LOAD_SETTINGS;
+  const list = listed.filter(({ name }) => !later.includes(name)).map((table) => ({ ...table, targetColumns: columns(table.target) }));
+  const keyValues = await withConnection(pair.source.server, { purpose: "test" }, (client) =>
+    readKeyValues(client, cutsByKey(list, settings, sourceVersionNum)),
   );
-  await loadTables({
-    source: pair.source.server,
-    target: pair.target.server,
-    ownership,
-    plan,
-    snapshot,
-    settings: LOAD_SETTINGS,
-    canBeReplica: true,
-    clientEncoding,
-    signal: controller.signal,
-  });
+  const load = (under: LoadSnapshot, more: Partial<LoadOptions> = {}): Promise<void> =>
+    loadTables({
+      source: pair.source.server,
+      target: pair.target.server,
+      ownership,
+      plan: planLoad(list, settings, { sourceVersionNum, keyValues }),
+      snapshot: under,
+      settings,
+      canBeReplica: true,
+      clientEncoding,
+      signal: controller.signal,
+      ...more,
+    });
+  if (interruptedLoad) {
+    const death = new AbortController();
+    const onProgress: LoadOptions["onProgress"] = (_table, { partsDone }) => {
+      if (partsDone >= interruptedLoad.afterParts) death.abort(new Error("the worker dies"));
+    };
+    await load(snapshot, { signal: death.signal, onProgress }).catch((thrown: unknown) => {
+      if (!death.signal.aborted) throw thrown;
+    });
+    await interruptedLoad.meanwhile();
+    const next = await temporarySnapshot(pair.source.server, { slot: `${slot}_t`, plugin, timeoutMs: 30_000, signal: controller.signal });
+    await load(next);
+    await next.release();
+  } else await load(snapshot);
   await snapshot.release();
   await options.loadedLater?.load();
   const { rows: ends } = await pair.source.query("SELECT pg_current_wal_insert_lsn()::text AS lsn");
@@ -130,6 +155,7 @@ export async function startEngine(pair: Pair, options: EngineOptions): Promise<E
     limits,
     tables: async () => {
       const now = await targetColumns();
+      const appliedFrom = await readAppliedFrom(target);
       const oids = listed.map(({ definition }) => definition.oid);
       const conditions = await withConnection(pair.source.server, { purpose: "test" }, (client) =>
         readPartitionConditions(client, sourceVersionNum, oids),
@@ -137,14 +163,15 @@ export async function startEngine(pair: Pair, options: EngineOptions): Promise<E
       return new Map(
         listed.map((table) => [
           tableKey(table),
-          overrides.get(tableKey(table)) ?? {
-            ...table,
-            targetColumns: now(table.target),
-            partitionCondition: conditions.get(table.definition.oid),
-            ignoredColumns: new Set(table.definition.columns.filter(({ isGenerated }) => isGenerated).map(({ name }) => name)),
-            sourceTypeNames: table.definition.columns.map(({ typeName }) => typeName),
-            snapshotLsn: later.includes(table.name) ? laterLsn : snapshot.lsn,
-          },
+          overrides.get(tableKey(table)) ??
+            ({
+              ...table,
+              targetColumns: now(table.target),
+              partitionCondition: conditions.get(table.definition.oid),
+              ignoredColumns: new Set(table.definition.columns.filter(({ isGenerated }) => isGenerated).map(({ name }) => name)),
+              sourceTypeNames: table.definition.columns.map(({ typeName }) => typeName),
+              ...(later.includes(table.name) ? { snapshotLsn: laterLsn } : appliedFrom.get(tableKey(table))),
+            } as SyncTarget),
         ]),
       );
     },

@@ -1,5 +1,5 @@
 import type pg from "pg";
-import { formatLsn, parseLsn, type Lsn } from "../../contracts/lsn.ts";
+import { formatLsn, laterLsn, LSN_ZERO, parseLsn, type Lsn } from "../../contracts/lsn.ts";
 import { tableKey, type TableName } from "../../contracts/tables.ts";
 import { type PartRange } from "./part-range.ts";
 import { type TablePlan } from "./plan.ts";
@@ -11,6 +11,8 @@ export interface LedgerPart extends TableName {
   readonly isDone: boolean;
   /** The snapshot's position; null until the part is done. */
   readonly snapshotLsn: Lsn | null;
+  /** Number of the source table's file then (pg_class.relfilenode): whoever rewrites the table gives it another. */
+  readonly sourceFile: number | null;
   readonly rows: number;
   readonly bytes: number;
   /** ISO 8601; null until the part is done. */
@@ -28,6 +30,7 @@ interface Row {
   readonly range_column: string | null;
   readonly state: string;
   readonly snapshot_lsn: string | null;
+  readonly source_file: number | null;
   readonly rows: string;
   readonly bytes: string;
   readonly started_on: string | null;
@@ -48,7 +51,8 @@ const isoTime = (column: string): string => `to_char(${column} AT TIME ZONE 'UTC
 /** Reads the whole ledger, tables by name, parts in order. */
 export async function readLedger(target: pg.ClientBase): Promise<LedgerPart[]> {
   const { rows } = await target.query<Row>(
-    `SELECT schema_name, table_name, part, range_kind, range_column, range_from, range_to, state, snapshot_lsn::text AS snapshot_lsn, rows, bytes,
+    `SELECT schema_name, table_name, part, range_kind, range_column, range_from, range_to, state,
+            snapshot_lsn::text AS snapshot_lsn, source_file, rows, bytes,
             ${isoTime("started_on")}, ${isoTime("ended_on")}
        FROM pgdms.table_load ORDER BY schema_name, table_name, part`,
   );
@@ -59,6 +63,7 @@ export async function readLedger(target: pg.ClientBase): Promise<LedgerPart[]> {
     range: toRange(row),
     isDone: row.state === "done",
     snapshotLsn: row.snapshot_lsn === null ? null : parseLsn(row.snapshot_lsn),
+    sourceFile: row.source_file,
     rows: Number(row.rows),
     bytes: Number(row.bytes),
     startedOn: row.started_on,
@@ -125,7 +130,7 @@ export interface TableLoad extends TableName {
   readonly bytes: number;
   readonly partsDone: number;
   readonly parts: number;
-  /** Position of the snapshot that all parts share; null while the table is not loaded. */
+  /** Position of the snapshot of all parts, or of the latest; null while the table is not loaded. */
   readonly snapshotLsn: Lsn | null;
   /** Of the first part. */
   readonly startedOn: string | null;
@@ -138,11 +143,12 @@ const later = (a: string | null | undefined, b: string | null): string | null =>
 
 /** Sums the ledger up by table. Keys are tableKey. */
 export function tableLoads(ledger: readonly LedgerPart[]): Map<string, TableLoad> {
-  const loads = new Map<string, TableLoad>();
+  const loads = new Map<string, TableLoad & { readonly latestLsn: Lsn }>();
   for (const entry of ledger) {
     const before = loads.get(tableKey(entry));
     const partsDone = (before?.partsDone ?? 0) + (entry.isDone ? 1 : 0);
     const parts = (before?.parts ?? 0) + 1;
+    const latestLsn = laterLsn(before?.latestLsn ?? LSN_ZERO, entry.snapshotLsn ?? LSN_ZERO);
     loads.set(tableKey(entry), {
       schema: entry.schema,
       name: entry.name,
@@ -151,7 +157,8 @@ export function tableLoads(ledger: readonly LedgerPart[]): Map<string, TableLoad
       bytes: (before?.bytes ?? 0) + entry.bytes,
       partsDone,
       parts,
-      snapshotLsn: partsDone === parts ? entry.snapshotLsn : null,
+      snapshotLsn: partsDone === parts ? latestLsn : null,
+      latestLsn,
       startedOn: earlier(before?.startedOn, entry.startedOn),
       endedOn: later(before?.endedOn, entry.endedOn),
     });

@@ -12,6 +12,7 @@ import { sayRange } from "./part-range.ts";
 import { type LoadPlan, type LoadTable } from "./plan.ts";
 import { prepareLoad } from "./prepare-load.ts";
 import { decideLoad, type PartWork } from "./resume.ts";
+import { findMixable } from "./mixable.ts";
 import { SnapshotLost } from "./snapshot-lost.ts";
 import { loadPurpose, LoadStream, type StreamOptions } from "./stream.ts";
 
@@ -31,7 +32,7 @@ export interface LoadOptions extends StreamOptions {
   readonly settings: Pick<Settings, "fullLoadStreams" | "onExistingRows">;
   /** All streams are in the snapshot: its exporter may go, at the price that a broken stream cannot be opened again. */
   readonly onSnapshotImported?: () => void;
-  /** Asked before a table is begun; false leaves it to another snapshot. One table is begun under each in any case. */
+  /** Asked before a table, or a part that may be of another snapshot, is begun; false leaves it to one. Something is begun under each. */
   readonly mayBegin?: () => boolean;
   /** Told when a table's first part begins, as bytes pass, and with each part. */
   readonly onProgress?: (table: LoadTable, progress: LoadProgress) => void;
@@ -50,19 +51,28 @@ export interface LoadOptions extends StreamOptions {
  * @throws MigrationError LoadFailed, with the table; LostOwnership; or the signal's reason.
  */
 export async function loadTables(options: LoadOptions): Promise<void> {
-  const { target, ownership, plan, snapshot, settings, canBeReplica, signal } = options;
+  const { source, target, ownership, plan, snapshot, settings, canBeReplica, signal } = options;
   const session: Record<string, string> = canBeReplica ? { session_replication_role: "replica" } : {};
   const purpose = loadPurpose(ownership);
-  const { left, loads } = await withRetry(
+  const begin = await withRetry(
     () =>
       withConnection(target, { purpose, session }, async (client) => {
-        const decision = decideLoad(plan, await readLedger(client), snapshot.lsn, settings.onExistingRows);
+        const ledger = await readLedger(client);
+        const mixable = await findMixable(plan, ledger, { source, target: client });
+        const decision = decideLoad(plan, ledger, snapshot.lsn, settings.onExistingRows, mixable);
         await prepareLoad(client, ownership, decision);
-        return { left: decision.left, loads: tableLoads(await readLedger(client)) };
+        return { left: decision.left, loads: tableLoads(await readLedger(client)), mixable };
       }),
     { signal, onRetry: (thrown, attempt) => options.onInterrupted?.(thrown, attempt) },
   );
-  await new Load(options, left, loads).run();
+  await new Load(options, begin).run();
+}
+
+interface Begin {
+  readonly left: readonly PartWork[];
+  readonly loads: ReadonlyMap<string, TableLoad>;
+  /** Tables, by tableKey, whose parts may be of several snapshots. */
+  readonly mixable: ReadonlySet<string>;
 }
 
 class Load {
@@ -72,17 +82,22 @@ class Load {
   private readonly lost: PartWork[] = [];
   private readonly tables: TableFigures;
   private readonly stop = new AbortController();
-  /** Tables that this snapshot must finish: some of their parts are loaded under it. */
+  /** Tables that this snapshot must finish: some of their parts are loaded under it, and all must be of one. */
   private readonly begun: Set<string>;
+  private readonly mixable: ReadonlySet<string>;
+  private hasBegun: boolean;
   private readonly imported = new Set<LoadStream>();
   private readonly streams: LoadStream[] = [];
   private readonly streamCount: number;
 
-  constructor(options: LoadOptions, left: readonly PartWork[], loads: ReadonlyMap<string, TableLoad>) {
+  constructor(options: LoadOptions, { left, loads, mixable }: Begin) {
     this.options = options;
     this.queue = [...left];
     this.tables = new TableFigures(options, loads);
-    this.begun = new Set([...loads].filter(([, { isLoaded, partsDone }]) => !isLoaded && partsDone > 0).map(([key]) => key));
+    this.mixable = mixable;
+    const inPart = [...loads].filter(([key, { isLoaded, partsDone }]) => !isLoaded && partsDone > 0 && !mixable.has(key));
+    this.begun = new Set(inPart.map(([key]) => key));
+    this.hasBegun = this.begun.size > 0;
     this.streamCount = Math.min(options.settings.fullLoadStreams, left.length);
   }
 
@@ -123,12 +138,15 @@ class Load {
     }
   }
 
-  /** The next part; once no further table may be begun, the next one of those that are. */
+  /** The next part; once nothing further may be begun, the next one of the tables that must be finished. */
   private takeWork(): PartWork | undefined {
-    const isFree = this.begun.size === 0 || this.options.mayBegin?.() !== false;
+    const isFree = !this.hasBegun || this.options.mayBegin?.() !== false;
     const next = isFree ? 0 : this.queue.findIndex(({ plan: { table } }) => this.begun.has(tableKey(table)));
     const [work] = next < 0 ? [] : this.queue.splice(next, 1);
-    if (work) this.begun.add(tableKey(work.plan.table));
+    if (!work) return undefined;
+    this.hasBegun = true;
+    const key = tableKey(work.plan.table);
+    if (!this.mixable.has(key)) this.begun.add(key);
     return work;
   }
 

@@ -23,21 +23,23 @@ type TableStep = "fresh" | "goOn" | "again" | "done";
 /**
  * Decides what of a plan is still to be done, by the ledger's word alone (never by looking at what the tables hold). Pure.
  *
- * A table that was loaded in part under another snapshot is emptied and begun again: its rows would be of two moments, and
- * the incremental sync knows one position a table. Where several tables go to one target, all of them begin again with it.
+ * A table that was loaded in part under another snapshot goes on where its parts may be of several (see findMixable), by the
+ * parts that the ledger has. Any other is emptied and begun again: its rows would be of two moments, and the incremental sync
+ * could not tell which. Where several tables go to one target, all of them begin again with it.
  */
 export function decideLoad(
   plan: LoadPlan,
   ledger: readonly LedgerPart[],
   snapshotLsn: Lsn,
   onExistingRows: Settings["onExistingRows"],
+  mixable: ReadonlySet<string> = new Set(),
 ): LoadDecision {
   const entries = new Map<string, LedgerPart[]>();
   for (const entry of ledger) entries.set(tableKey(entry), [...(entries.get(tableKey(entry)) ?? []), entry]);
   const entriesOf = ({ table }: TablePlan): readonly LedgerPart[] => entries.get(tableKey(table)) ?? [];
   const targetOf = ({ table }: TablePlan): string => tableKey(table.target);
 
-  const steps = new Map(plan.map((table) => [table, stepOf(entriesOf(table), snapshotLsn)]));
+  const steps = new Map(plan.map((table) => [table, stepOf(entriesOf(table), snapshotLsn, mixable.has(tableKey(table.table)))]));
   const emptied = new Set(plan.filter((table) => steps.get(table) === "again").map(targetOf));
   for (const table of plan) if (emptied.has(targetOf(table)) && steps.get(table) !== "fresh") steps.set(table, "again");
 
@@ -50,11 +52,11 @@ export function decideLoad(
   return { left: plan.flatMap((table) => partsLeft(table, steps.get(table), entriesOf(table))), enter, empty: [...empty.values()] };
 }
 
-function stepOf(entries: readonly LedgerPart[], snapshotLsn: Lsn): TableStep {
+function stepOf(entries: readonly LedgerPart[], snapshotLsn: Lsn, isMixable: boolean): TableStep {
   const done = entries.filter(({ isDone }) => isDone);
   if (done.length === 0) return "fresh";
   if (done.length === entries.length) return "done";
-  return done.every((entry) => entry.snapshotLsn === snapshotLsn) ? "goOn" : "again";
+  return isMixable || done.every((entry) => entry.snapshotLsn === snapshotLsn) ? "goOn" : "again";
 }
 
 function partsLeft(plan: TablePlan, step: TableStep | undefined, entries: readonly LedgerPart[]): PartWork[] {

@@ -21,12 +21,12 @@ const UNKNOWN_SNAPSHOT = new Set(["22023", "42704", "55000"]);
 export const isSnapshotUnknown = (thrown: unknown): boolean => UNKNOWN_SNAPSHOT.has(failureCode(thrown) ?? "");
 
 /**
- * Two statements: one locks a table against being rewritten while it is read, the other gives one row unless it was since
- * the snapshot. pg_class shows the file of the snapshot's time, pg_relation_filenode that of now. A rewritten table may look
+ * Two statements: one locks a table against being rewritten while it is read, the other gives one row, with the number of the
+ * table's file, unless it was since the snapshot. pg_class shows the file of the snapshot's time, pg_relation_filenode that of now. A rewritten table may look
  * empty to an older snapshot (manual, 13.6 "Caveats"), and its rows have other addresses.
  */
 export function lockUnrewrittenSql(table: TableName): string {
   const name = quoteTable(table);
   return `LOCK TABLE ONLY ${name} IN ACCESS SHARE MODE;
-     SELECT FROM pg_class WHERE oid = ${quoteLiteral(name)}::regclass AND relfilenode = pg_relation_filenode(oid)`;
+     SELECT relfilenode FROM pg_class WHERE oid = ${quoteLiteral(name)}::regclass AND relfilenode = pg_relation_filenode(oid)`;
 }

@@ -66,7 +66,8 @@ export class LoadStream {
     try {
       const known = await this.beginPart(target, work);
       if (known) return known;
-      const outcome = (await lockUnlessRewritten(source, work.plan)) ? await this.copyPart(source, target, work, onBytes) : REWRITTEN;
+      const fileNode = await lockUnlessRewritten(source, work.plan);
+      const outcome = fileNode === undefined ? REWRITTEN : await this.copyPart({ source, target }, { ...work, fileNode }, onBytes);
       // What the part locked on the source is let go, so that the application's DDL does not wait for the whole load.
       await source.query("ROLLBACK TO SAVEPOINT part");
       if (outcome.kind === "rewritten") await target.query("ROLLBACK");
@@ -99,7 +100,11 @@ export class LoadStream {
     return { kind: "loaded", rows: Number(rows), bytes: Number(bytes) };
   }
 
-  private async copyPart(source: RawSession, target: RawSession, work: PartWork, onBytes: (bytes: number) => void): Promise<PartOutcome> {
+  private async copyPart(
+    { source, target }: Readonly<Record<Side, RawSession>>,
+    work: PartWork & { readonly fileNode: string },
+    onBytes: (bytes: number) => void,
+  ): Promise<PartOutcome> {
     const { signal, ownership, snapshot, throttle } = this.options;
     const sql = { sourceSql: copyToSql(work.plan, work.range), targetSql: copyFromSql(work.plan) };
     const rest = (bytes: number): Promise<void> | undefined => passing("table-half-copied") ?? throttle?.(bytes);
@@ -107,8 +112,8 @@ export class LoadStream {
     await passing("copied-not-recorded");
     const [fence, update] = await target.query(
       `SELECT FROM pgdms.migration WHERE task_id = ${quoteLiteral(ownership.taskId)} AND epoch = ${ownership.epoch} FOR KEY SHARE;
-       UPDATE pgdms.table_load SET state = 'done', snapshot_lsn = '${formatLsn(snapshot.lsn)}', rows = ${rows}, bytes = ${bytes},
-              started_on = now(), ended_on = clock_timestamp() WHERE ${ledgerRow(work)}`,
+       UPDATE pgdms.table_load SET state = 'done', snapshot_lsn = '${formatLsn(snapshot.lsn)}', source_file = ${work.fileNode},
+              rows = ${rows}, bytes = ${bytes}, started_on = now(), ended_on = clock_timestamp() WHERE ${ledgerRow(work)}`,
     );
     if (fence?.rowCount !== 1 || update?.rowCount !== 1) throw lostOwnership(ownership);
     await target.query("COMMIT");
@@ -156,20 +161,22 @@ const REWRITTEN: PartOutcome = { kind: "rewritten" };
 
 /**
  * Locks a table against being rewritten while it is read, and sees whether it was since the snapshot.
+ * @returns the number of the table's file; undefined when it was rewritten.
  * @throws MigrationError SourceTableChanged when a column has another type than the plan says: its binary form would be
  * taken for that of the planned type.
  */
-async function lockUnlessRewritten(source: RawSession, { table, columns }: TablePlan): Promise<boolean> {
+async function lockUnlessRewritten(source: RawSession, { table, columns }: TablePlan): Promise<string | undefined> {
   const name = quoteTable(table);
   const types = ["1", ...columns.map((column) => `pg_typeof(t.${quoteName(column.name)})::oid`)].join(", ");
   const [, file, now] = await source.query(
     `${lockUnrewrittenSql(table)};
      SELECT ${types} FROM (SELECT) one LEFT JOIN (SELECT * FROM ONLY ${name} LIMIT 0) t ON true`,
   );
-  if (file?.rowCount !== 1) return false;
+  const fileNode = file?.rows[0]?.[0]?.toString("latin1");
+  if (fileNode === undefined) return undefined;
   const typesNow = (now?.rows[0] ?? []).slice(1).map((oid) => Number(oid?.toString("latin1")));
   const changed = columns.find(({ typeOid }, n) => typesNow[n] !== typeOid);
-  if (!changed) return true;
+  if (!changed) return fileNode;
   throw new MigrationError("SourceTableChanged", {
     table: displayName(table),
     detail: `Column ${changed.name} of ${displayName(table)} got another type while the load was on its way.`,

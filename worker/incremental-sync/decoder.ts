@@ -1,6 +1,7 @@
 import { LSN_NEVER, type Lsn } from "../../contracts/lsn.ts";
 import { tableKey } from "../../contracts/tables.ts";
 import { type Change } from "./change.ts";
+import { changeOfParts, type RowChange } from "./loaded-parts.ts";
 import { parsePgoutput, type PluginMessage, type Relation } from "./pgoutput.ts";
 import { keptColumns, type Tuple } from "./tuple.ts";
 import { type SyncTable, type SyncTarget, toSyncTable } from "./sync-table.ts";
@@ -110,11 +111,18 @@ export class PgoutputDecoder {
     const table = this.#table(message.relationId);
     if (table === undefined) return NOTHING;
     const id = message.relationId;
-    if (message.kind === "insert") return { kind: "change", change: { kind: "insert", table, row: this.#keptOf(id, message.row) } };
+    if (message.kind === "insert") return this.#event({ kind: "insert", table, row: this.#keptOf(id, message.row) });
     if (table.definition.isInsertOnly) return NOTHING;
-    if (message.kind === "delete") return { kind: "change", change: { kind: "delete", table, old: this.#keptOf(id, message.old.row) } };
+    if (message.kind === "delete") return this.#event({ kind: "delete", table, old: this.#keptOf(id, message.old.row) });
     const old = message.old && this.#keptOf(id, message.old.row);
-    return { kind: "change", change: { kind: "update", table, old, row: this.#keptOf(id, message.row) } };
+    return this.#event({ kind: "update", table, old, row: this.#keptOf(id, message.row) });
+  }
+
+  #event(change: RowChange): StreamEvent {
+    const { parts } = change.table.definition;
+    if (parts === undefined || this.#commitLsn >= parts.alikeFrom) return { kind: "change", change };
+    const left = changeOfParts(change, parts, (lsn) => this.#commitLsn >= lsn);
+    return left ? { kind: "change", change: left } : NOTHING;
   }
 
   #truncation({ relationIds, cascade, restartIdentity }: Extract<PluginMessage, { kind: "truncate" }>): StreamEvent {

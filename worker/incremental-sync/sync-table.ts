@@ -5,6 +5,7 @@ import { type Column } from "../source/catalog.ts";
 import { quoteName, quoteTable } from "../postgres/quote.ts";
 import { typesFit, withoutModifier } from "../schema/compare.ts";
 import { builtInTypeName } from "./built-in-types.ts";
+import { type LoadedParts } from "./loaded-parts.ts";
 import { type Relation } from "./pgoutput.ts";
 
 /** What the migration knows of a table before its first change arrives. */
@@ -30,6 +31,8 @@ export interface SyncTarget extends TableName {
   readonly keyColumns: readonly string[];
   /** Changes that committed before it are in the loaded rows. */
   readonly snapshotLsn: Lsn;
+  /** Parts of the table are of later snapshots. */
+  readonly parts?: LoadedParts;
   /** Whether updates and deletes are published at all. */
   readonly isInsertOnly: boolean;
 }

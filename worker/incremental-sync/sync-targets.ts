@@ -28,7 +28,7 @@ export async function readSyncTargets(migration: Migration, prepared: Prepared):
         {
           ...fitTarget(table, definition, columnsOf),
           partitionCondition: conditions.get(definition.oid),
-          snapshotLsn: appliedFrom.get(key) ?? LSN_ZERO,
+          ...(appliedFrom.get(key) ?? { snapshotLsn: LSN_ZERO }),
         },
       ];
     }),

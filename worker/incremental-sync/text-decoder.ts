@@ -3,6 +3,7 @@ import { laterLsn, type Lsn, LSN_NEVER, LSN_ZERO } from "../../contracts/lsn.ts"
 import { displayName, tableKey } from "../../contracts/tables.ts";
 import { type StreamEvent } from "./decoder.ts";
 import { type Column } from "../source/catalog.ts";
+import { changeOfParts, type RowChange } from "./loaded-parts.ts";
 import { modifierCheck } from "./modifier-check.ts";
 import { identityChanged, modifierChanged, type SyncTable, type SyncTarget, toSyncTable } from "./sync-table.ts";
 import { type NameReader, parseTestDecoding, type TextMessage, type TextRow, type TextTable, type TextValue } from "./test-decoding.ts";
@@ -71,7 +72,7 @@ export class TestDecodingDecoder {
   constructor(targets: ReadonlyMap<string, SyncTarget>, options: TextDecoderOptions) {
     this.#targets = targets;
     this.#options = options;
-    const snapshots = [...targets.values()].map(({ snapshotLsn }) => snapshotLsn).filter((lsn) => lsn !== LSN_NEVER); // not the suspended
+    const snapshots = [...targets.values()].map(certainFrom).filter((lsn) => lsn !== LSN_NEVER); // not the suspended
     this.#certainFrom = snapshots.reduce(laterLsn, LSN_ZERO);
   }
 
@@ -131,7 +132,7 @@ export class TestDecodingDecoder {
     if (!target || target.snapshotLsn === LSN_NEVER) return undefined;
     const committed = this.#options.learned.get(this.#xid);
     if (committed !== undefined) return committed > target.snapshotLsn ? target : undefined;
-    if (target.snapshotLsn > this.#doubtfulUpTo) this.#doubtfulUpTo = target.snapshotLsn;
+    this.#doubtfulUpTo = laterLsn(this.#doubtfulUpTo, certainFrom(target));
     return target;
   }
 
@@ -140,14 +141,14 @@ export class TestDecodingDecoder {
     if (!target) return NOTHING;
     if (message.kind === "insert") {
       const shape = this.#newShape(target, message.row);
-      return { kind: "change", change: { kind: "insert", table: shape.table, row: newTuple(shape, message.row) } };
+      return this.#event({ kind: "insert", table: shape.table, row: newTuple(shape, message.row) });
     }
     if (target.isInsertOnly) return NOTHING;
     if (message.kind === "update") {
       const shape = this.#newShape(target, message.row);
       if (!message.old && shape.table.keyPositions.length === 0) throw identityChanged(target, undefined);
       const old = message.old && oldTuple(shape, message.old);
-      return { kind: "change", change: { kind: "update", table: shape.table, old, row: newTuple(shape, message.row) } };
+      return this.#event({ kind: "update", table: shape.table, old, row: newTuple(shape, message.row) });
     }
     if (!message.old)
       throw new MigrationError("NoReplicaIdentity", {
@@ -155,7 +156,16 @@ export class TestDecodingDecoder {
         detail: "A row was deleted whose old values were not logged.",
       });
     const shape = this.#oldShape(target, message.old);
-    return { kind: "change", change: { kind: "delete", table: shape.table, old: oldTuple(shape, message.old) } };
+    return this.#event({ kind: "delete", table: shape.table, old: oldTuple(shape, message.old) });
+  }
+
+  /** A transaction whose commit is not known is let through whole; where that was wrong its commit is learned. */
+  #event(change: RowChange): StreamEvent {
+    const { parts } = change.table.definition;
+    const committed = this.#options.learned.get(this.#xid);
+    if (parts === undefined || committed === undefined) return { kind: "change", change };
+    const left = changeOfParts(change, parts, (lsn) => committed > lsn);
+    return left ? { kind: "change", change: left } : NOTHING;
   }
 
   #truncation({ tables, cascade, restartIdentity }: TruncateMessage): StreamEvent {
@@ -214,6 +224,9 @@ export class TestDecodingDecoder {
     return { table, types, places, limits: limitsOf(target, table, places, this.#options.encoding) };
   }
 }
+
+/** Past it every change of the table is after its snapshot, or after the latest of its parts. */
+const certainFrom = ({ snapshotLsn, parts }: SyncTarget): Lsn => parts?.alikeFrom ?? snapshotLsn;
 
 function limitsOf(target: SyncTarget, table: SyncTable, places: readonly number[], encoding: string): Shape["limits"] {
   return table.columns.flatMap(({ name }, n) => {

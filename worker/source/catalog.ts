@@ -30,6 +30,8 @@ export interface TableDefinition extends TableName {
   readonly primaryKey: readonly string[];
   /** Two rows may have one key until the transaction or the statement ends. */
   readonly isKeyDeferrable?: boolean;
+  /** There is a unique index or an exclusion constraint besides the primary key. */
+  readonly hasOtherUniqueKeys?: boolean;
   /** The topmost partitioned table above, when this is a partition. */
   readonly partitionRoot: TableName | undefined;
   /** Keys and bounds from the root down to this partition, as SQL has them: equal paths hold equal rows. */
@@ -57,6 +59,7 @@ interface TableRow {
   readonly rows: string;
   readonly pkey: string[] | null;
   readonly pkey_immediate: boolean;
+  readonly other_keys: boolean;
   readonly ikey: string[] | null;
   readonly root_schema: string | null;
   readonly root_name: string | null;
@@ -115,7 +118,9 @@ const tablesSql = (versionNum: number, kind: Kind): string => `
          pg_table_size(c.oid)::text AS size,
          (pg_relation_size(c.oid) / current_setting('block_size')::bigint)::text AS pages,
          greatest(c.reltuples, 0)::bigint::text AS rows,
-         pk.cols AS pkey, coalesce(pk.immediate, false) AS pkey_immediate, ik.cols AS ikey, root.root_schema, root.root_name, root.partition_path
+         pk.cols AS pkey, coalesce(pk.immediate, false) AS pkey_immediate, ik.cols AS ikey,
+         EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion) AND NOT i.indisprimary) AS other_keys,
+         root.root_schema, root.root_name, root.partition_path
     FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace
     LEFT JOIN LATERAL (SELECT ${indexColumns(versionNum)} AS cols, i.indimmediate AS immediate FROM pg_index i
@@ -188,6 +193,7 @@ function toTable(row: TableRow, columns: readonly Column[]): TableDefinition {
     identity: toIdentity(row, columns),
     primaryKey: row.pkey ?? [],
     ...(row.pkey !== null && !row.pkey_immediate ? { isKeyDeferrable: true } : {}),
+    ...(row.other_keys ? { hasOtherUniqueKeys: true } : {}),
     partitionRoot: row.root_schema !== null && row.root_name !== null ? { schema: row.root_schema, name: row.root_name } : undefined,
     partitionPath: row.partition_path ?? undefined,
     isUnlogged: row.unlogged,

@@ -69,6 +69,7 @@ const SCHEMA = `
     range_to text,
     state text NOT NULL DEFAULT 'queued',
     snapshot_lsn pg_lsn,
+    source_file oid,
     rows bigint NOT NULL DEFAULT 0,
     bytes bigint NOT NULL DEFAULT 0,
     started_on timestamptz,

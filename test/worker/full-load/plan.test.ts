@@ -163,6 +163,7 @@ describe("going on after an interruption", () => {
     range: { kind: "ctid", from: BigInt(part * 7), to: undefined },
     isDone,
     snapshotLsn: isDone ? snapshotLsn : null,
+    sourceFile: isDone ? 16_384 : null,
     rows: 0,
     bytes: 0,
     startedOn: null,

@@ -1,0 +1,86 @@
+import type pg from "pg";
+import { tableKey } from "../../contracts/tables.ts";
+import { withConnection } from "../postgres/connect.ts";
+import { quoteName, quoteTable } from "../postgres/quote.ts";
+import { type Server } from "../postgres/server.ts";
+import { readDeferred } from "../schema/deferred-ddl.ts";
+import { type TableDefinition } from "../source/catalog.ts";
+import { type LedgerPart } from "./ledger.ts";
+import { integerKey, type LoadPlan, type LoadTable } from "./plan.ts";
+
+/**
+ * Finds the tables, by tableKey, whose parts may be of several snapshots: the sync then applies a change by the part that its
+ * key lies in. That is safe only where every row's part can be told from each change and parts cannot come into each other's way
+ * by another unique key: one of a later moment may hold a value that one of an earlier moment still has.
+ */
+export async function findMixable(
+  plan: LoadPlan,
+  ledger: readonly LedgerPart[],
+  { source, target }: { readonly source: Server; readonly target: pg.ClientBase },
+): Promise<ReadonlySet<string>> {
+  const candidates = plan.flatMap(({ table, parts }) => (parts.length > 1 && isCutByKey(table) && isAlone(table, plan) ? [table] : []));
+  if (candidates.length === 0) return new Set();
+  const unrewritten = await withoutRewritten(source, candidates, ledger);
+  return new Set((await withoutOtherKeys(target, unrewritten)).map(tableKey));
+}
+
+/** Changes name the key that the parts are cut by, and nothing of the table is missing from the stream. */
+function isCutByKey({ definition }: LoadTable): boolean {
+  const { identity, primaryKey, isUnlogged, isKeyDeferrable, hasOtherUniqueKeys } = definition;
+  if (isUnlogged || isKeyDeferrable === true || hasOtherUniqueKeys === true || integerKey(definition) === undefined) return false;
+  return identity.kind === "full" || (identity.kind === "key" && identity.columns.join("\0") === primaryKey.join("\0"));
+}
+
+const isAlone = (table: LoadTable, plan: LoadPlan): boolean =>
+  !table.isTargetPartitioned && plan.filter((other) => tableKey(other.table.target) === tableKey(table.target)).length === 1;
+
+/**
+ * What is loaded must be of the table's present file, since no change tells what TRUNCATE and ALTER TABLE do to rows, and cut by
+ * its present key.
+ */
+async function withoutRewritten(
+  source: Server,
+  tables: readonly LoadTable[],
+  ledger: readonly LedgerPart[],
+): Promise<readonly LoadTable[]> {
+  const loaded = new Map<string, LedgerPart[]>();
+  for (const part of ledger) if (part.isDone) loaded.set(tableKey(part), [...(loaded.get(tableKey(part)) ?? []), part]);
+  const begun = tables.filter((table) => loaded.has(tableKey(table)));
+  if (begun.length === 0) return tables;
+  const { rows } = await withConnection(source, { purpose: "plan" }, (client) =>
+    client.query<{ oid: number; file: number }>("SELECT oid, relfilenode AS file FROM pg_class WHERE oid = ANY ($1::oid[])", [
+      begun.map(({ definition }) => definition.oid),
+    ]),
+  );
+  const files = new Map(rows.map(({ oid, file }) => [oid, file]));
+  const isAsItWas = ({ definition, ...table }: LoadTable): boolean =>
+    (loaded.get(tableKey(table)) ?? []).every(
+      ({ range, sourceFile }) =>
+        range.kind === "key" && range.column === integerKey(definition) && sourceFile === files.get(definition.oid),
+    );
+  return tables.filter(isAsItWas);
+}
+
+/** The target has, now or once its definitions are back, no other unique key than the source's primary key. */
+async function withoutOtherKeys(target: pg.ClientBase, tables: readonly LoadTable[]): Promise<LoadTable[]> {
+  const { rows } = await target.query<{ at: number; sql: string }>(
+    `SELECT n::int AS at, pg_get_indexdef(i.indexrelid) AS sql FROM unnest($1::text[]) WITH ORDINALITY AS t(name, n)
+       JOIN pg_index i ON i.indrelid = t.name::regclass AND (i.indisunique OR i.indisexclusion)`,
+    [tables.map((table) => quoteTable(table.target))],
+  );
+  const owed = (await readDeferred(target)).filter(({ isRestored }) => !isRestored);
+  return tables.filter((table, at) => {
+    const keys = rows.filter((row) => row.at === at + 1).map(({ sql }) => sql);
+    const later = owed.filter((definition) => tableKey(definition.table) === tableKey(table.target)).map(({ restoreSql }) => restoreSql);
+    return [...keys, ...later.filter((sql) => MAKES_KEY.test(sql))].every((sql) => isKeyOf(table.definition, sql));
+  });
+}
+
+/** Constraints get their indexes by statements of their own, exclusion constraints do not. A name that looks so does no harm. */
+const MAKES_KEY = /^CREATE UNIQUE|\bEXCLUDE\b/;
+
+/** Whether the statement is that of the primary key, as pg_get_indexdef has it: what looks otherwise counts as another key. */
+function isKeyOf({ primaryKey }: TableDefinition, sql: string): boolean {
+  const names = primaryKey.map((name) => (/^[a-z_][a-z0-9_]*$/.test(name) ? name : quoteName(name)));
+  return sql.startsWith("CREATE UNIQUE INDEX") && sql.includes(` USING btree (${names.join(", ")})`);
+}
