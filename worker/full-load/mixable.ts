@@ -6,7 +6,8 @@ import { type Server } from "../postgres/server.ts";
 import { readDeferred } from "../schema/deferred-ddl.ts";
 import { type TableDefinition } from "../source/catalog.ts";
 import { type LedgerPart } from "./ledger.ts";
-import { integerKey, type LoadPlan, type LoadTable } from "./plan.ts";
+import { type PartRange } from "./part-range.ts";
+import { integerKey, type LoadPlan, type LoadTable, type TablePlan } from "./plan.ts";
 
 /**
  * Finds the tables, by tableKey, whose parts may be of several snapshots: the sync then applies a change by the part that its
@@ -18,33 +19,33 @@ export async function findMixable(
   ledger: readonly LedgerPart[],
   { source, target }: { readonly source: Server; readonly target: pg.ClientBase },
 ): Promise<ReadonlySet<string>> {
-  const candidates = plan.flatMap(({ table, parts }) => (parts.length > 1 && isCutByKey(table) && isAlone(table, plan) ? [table] : []));
+  const loaded = new Map<string, LedgerPart[]>();
+  for (const part of ledger) if (part.isDone) loaded.set(tableKey(part), [...(loaded.get(tableKey(part)) ?? []), part]);
+  // Where something is loaded its parts count, and not those that would be planned now.
+  const partsOf = ({ table, parts }: TablePlan): readonly { range: PartRange }[] => loaded.get(tableKey(table)) ?? parts;
+  const candidates = plan.filter((table) => isToldByKey(table.table, partsOf(table)) && isAlone(table, plan)).map(({ table }) => table);
   if (candidates.length === 0) return new Set();
-  const unrewritten = await withoutRewritten(source, candidates, ledger);
+  const unrewritten = await withoutRewritten(source, candidates, loaded);
   return new Set((await withoutOtherKeys(target, unrewritten)).map(tableKey));
 }
 
-/** Changes name the key that the parts are cut by, and nothing of the table is missing from the stream. */
-function isCutByKey({ definition }: LoadTable): boolean {
+/** The parts are ranges of a key that every change names, and nothing of the table is missing from the stream. */
+function isToldByKey({ definition }: LoadTable, parts: readonly { readonly range: PartRange }[]): boolean {
   const { identity, primaryKey, isUnlogged, isKeyDeferrable, hasOtherUniqueKeys } = definition;
-  if (isUnlogged || isKeyDeferrable === true || hasOtherUniqueKeys === true || integerKey(definition) === undefined) return false;
+  if (isUnlogged || isKeyDeferrable === true || hasOtherUniqueKeys === true) return false;
+  if (!parts.every(({ range }) => range.kind === "key" && range.column === integerKey(definition))) return false;
   return identity.kind === "full" || (identity.kind === "key" && identity.columns.join("\0") === primaryKey.join("\0"));
 }
 
-const isAlone = (table: LoadTable, plan: LoadPlan): boolean =>
+const isAlone = ({ table }: TablePlan, plan: LoadPlan): boolean =>
   !table.isTargetPartitioned && plan.filter((other) => tableKey(other.table.target) === tableKey(table.target)).length === 1;
 
-/**
- * What is loaded must be of the table's present file, since no change tells what TRUNCATE and ALTER TABLE do to rows, and cut by
- * its present key.
- */
+/** What is loaded must be of the table's present file: no change tells what TRUNCATE and ALTER TABLE do to rows. */
 async function withoutRewritten(
   source: Server,
   tables: readonly LoadTable[],
-  ledger: readonly LedgerPart[],
+  loaded: ReadonlyMap<string, readonly LedgerPart[]>,
 ): Promise<readonly LoadTable[]> {
-  const loaded = new Map<string, LedgerPart[]>();
-  for (const part of ledger) if (part.isDone) loaded.set(tableKey(part), [...(loaded.get(tableKey(part)) ?? []), part]);
   const begun = tables.filter((table) => loaded.has(tableKey(table)));
   if (begun.length === 0) return tables;
   const { rows } = await withConnection(source, { purpose: "plan" }, (client) =>
@@ -53,12 +54,9 @@ async function withoutRewritten(
     ]),
   );
   const files = new Map(rows.map(({ oid, file }) => [oid, file]));
-  const isAsItWas = ({ definition, ...table }: LoadTable): boolean =>
-    (loaded.get(tableKey(table)) ?? []).every(
-      ({ range, sourceFile }) =>
-        range.kind === "key" && range.column === integerKey(definition) && sourceFile === files.get(definition.oid),
-    );
-  return tables.filter(isAsItWas);
+  const isUnrewritten = (table: LoadTable): boolean =>
+    (loaded.get(tableKey(table)) ?? []).every(({ sourceFile }) => sourceFile === files.get(table.definition.oid));
+  return tables.filter(isUnrewritten);
 }
 
 /** The target has, now or once its definitions are back, no other unique key than the source's primary key. */
