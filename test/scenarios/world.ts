@@ -175,6 +175,18 @@ export class Migration {
     return () => holder.end();
   }
 
+  /** Holds the load up inside a table that is cut into parts, some of which are done and some not. */
+  async heldInside({ source, target }: { source: TestDatabase; target: TestDatabase }, table: string): Promise<() => Promise<void>> {
+    const parts = async (state: string): Promise<number> =>
+      (await target.query("SELECT FROM pgdms.table_load WHERE table_name = $1 AND state = $2", [table, state]).catch(() => undefined))
+        ?.rowCount ?? 0;
+    await this.until(async () => (await parts("done")) > 0, LOOK_MS_MIN);
+    const holder = await source.connect();
+    await holder.query(`BEGIN; LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
+    if ((await parts("queued")) === 0) throw new Error(`${table} was loaded before it could be held`);
+    return () => holder.end();
+  }
+
   ended(state: string): Promise<TaskView> {
     return this.until((task) => task.state === state);
   }
