@@ -16,8 +16,8 @@ const minutes = Number(process.env["CHAOS_MINUTES"] ?? 0);
 if (!(minutes >= 0)) throw new Error("CHAOS_MINUTES must be a number of minutes");
 const shareMs = (minutes * 60_000) / 2;
 
-/** What has not happened by then will not happen. */
-const LIMIT_MS = 150_000;
+/** What has not happened by then will not happen, however busy the machine is. */
+const LIMIT_MS = 600_000;
 
 let servers: PostgresServer[];
 beforeAll(async () => {
