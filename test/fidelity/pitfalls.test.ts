@@ -292,6 +292,25 @@ describe.each(["pgoutput", "test_decoding"] as const)("what others lost or chang
     expect(engine?.interruptions.at(-1)).toMatchObject({ kind: "SourceTableChanged" });
     expect(await targetRows("SELECT * FROM t")).toEqual([]);
     await pair.target.query("ALTER TYPE mood ADD VALUE 'new one'");
+  test("keys of enums, ranges and arrays, and of domains over them, find their rows, in small and in large groups (pgstream 1035)", async () => {
+    await both(`CREATE TYPE mood AS ENUM ('sad', 'it''s ok', ''); CREATE DOMAIN feelings AS mood; CREATE DOMAIN feeling AS feelings;
+      CREATE DOMAIN time_span AS tstzrange; CREATE DOMAIN moods AS mood[];
+      CREATE TABLE t (m mood, f feeling, ms mood[], r tstzrange, dr time_span, dm moods, g int, n int, PRIMARY KEY (m, f, ms, r, dr, dm, g))`);
+    await start();
+    const moods = "unnest(enum_range(NULL::mood))";
+    const spans = "tstzrange('2026-01-01', NULL), tstzrange(NULL, '2026-01-01')";
+    await pair.source.query(
+      `INSERT INTO t SELECT m, f, ARRAY[m, NULL], ${spans}, ARRAY[f], g, 1 FROM ${moods} m, ${moods} f, generate_series(1, 20) g`,
+    );
+    await engine?.drain();
+    await pair.source.query("UPDATE t SET n = 2 WHERE g = 1 AND m = ''; DELETE FROM t WHERE g = 2 AND m = ''");
+    await engine?.drain();
+    await pair.source.query(
+      "UPDATE t SET n = -n WHERE f::mood = ''; DELETE FROM t WHERE m = 'sad'; UPDATE t SET g = g + 20 WHERE f::mood = ''",
+    );
+    await expectSame("t");
+  });
+
     await drained;
     await expectSame("t");
   });

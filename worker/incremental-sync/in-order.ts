@@ -101,7 +101,8 @@ function whereRow(table: SyncTable, row: Tuple, before: readonly (Buffer | null)
 }
 
 /** Keys are compared as their index does; without a key, equal must mean the same, which a collation may see otherwise. */
-function equals({ quoted, typeOid, typeName }: SyncColumn, parameter: number, isKeyed: boolean): string {
+function equals({ quoted, typeOid, typeName, enumName }: SyncColumn, parameter: number, isKeyed: boolean): string {
+  if (isKeyed && enumName !== undefined) return `${quoted}::${enumName} = $${parameter}::${enumName}`;
   if (isKeyed) return `${quoted} = $${parameter}${isNamed(typeOid) ? `::${withoutModifier(typeName)}` : ""}`;
   if (COLLATED.has(typeOid)) return `${quoted} COLLATE "C" = $${parameter}`;
   if (PLAIN_EQUALITY.has(typeOid)) return `${quoted} = $${parameter}`;

@@ -9,6 +9,8 @@ export interface Column {
   readonly typeOid: number;
   /** Whether the type itself (for arrays: the element's) comes with PostgreSQL, so that both sides have it under one oid. */
   readonly isBuiltInType: boolean;
+  /** The enum that the type is a domain over: operators of enums do not take the domain (parse_coerce.c flattens only others). */
+  readonly enumName?: string;
   readonly isNotNull: boolean;
   /** Computed by the server: never copied, never applied. */
   readonly isGenerated: boolean;
@@ -69,6 +71,7 @@ interface ColumnRow {
   readonly type_name: string;
   readonly type_oid: number;
   readonly builtin: boolean;
+  readonly enum_name: string | null;
   readonly notnull: boolean;
   readonly generated: boolean;
   readonly virtual: boolean;
@@ -126,9 +129,16 @@ const tablesSql = (versionNum: number, kind: Kind): string => `
    WHERE c.relkind = '${kind}' AND c.relpersistence IN ('p', 'u') AND ${EXCLUDED_SCHEMAS} AND ${NOT_OF_AN_EXTENSION}
    ORDER BY n.nspname, c.relname`;
 
+const DOMAIN_OVER_ENUM = `
+  WITH RECURSIVE under AS (
+    SELECT b.oid, b.typtype, b.typbasetype FROM pg_type b WHERE b.oid = t.typbasetype
+    UNION ALL SELECT b.oid, b.typtype, b.typbasetype FROM under u JOIN pg_type b ON b.oid = u.typbasetype)
+  SELECT format_type(oid, NULL) FROM under WHERE typtype = 'e'`;
+
 const columnsSql = (versionNum: number, kind: Kind): string => `
   SELECT a.attrelid AS oid, a.attname::text AS name, format_type(a.atttypid, a.atttypmod) AS type_name, a.atttypid AS type_oid,
          coalesce(e.typnamespace, t.typnamespace) = 'pg_catalog'::regnamespace AND coalesce(e.typtype, t.typtype) = 'b' AS builtin,
+         CASE WHEN t.typtype = 'd' THEN (${DOMAIN_OVER_ENUM}) END AS enum_name,
          a.attnotnull AS notnull,
          ${versionNum >= 120_000 ? "a.attgenerated <> ''" : "false"} AS generated,
          ${versionNum >= 180_000 ? "a.attgenerated = 'v'" : "false"} AS virtual,
@@ -172,6 +182,7 @@ function toColumn(row: ColumnRow): Column {
     typeName: row.type_name,
     typeOid: row.type_oid,
     isBuiltInType: row.builtin,
+    ...(row.enum_name === null ? {} : { enumName: row.enum_name }),
     isNotNull: row.notnull,
     isGenerated: row.generated,
     ...(row.virtual ? { isVirtual: true } : {}),
