@@ -575,3 +575,17 @@ describe.each(["pgoutput", "test_decoding"] as const)("what others lost or chang
     await expectSame("t", '"T"', 'a."b.c"', '"a.b".c');
   });
 });
+  test("a TRUNCATE with CASCADE leaves tables alone that refer to the target's and are not in the list", async () => {
+    await both(`CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY REFERENCES a); CREATE SCHEMA "it's";
+      CREATE TABLE "it's"."T" (id int PRIMARY KEY); CREATE TABLE other (id int PRIMARY KEY REFERENCES a)`);
+    await pair.source.query("INSERT INTO a VALUES (1), (2); INSERT INTO b VALUES (2)");
+    await start({ leaveOut: ["other"] });
+    await pair.target.query("INSERT INTO other VALUES (1)");
+    await pair.source.query(`TRUNCATE a, "it's"."T" CASCADE; INSERT INTO a VALUES (3)`);
+    await expectSame("a", "b");
+    expect(await targetRows("SELECT id FROM other")).toEqual([{ id: 1 }]);
+    await pair.target.query("DROP TABLE other");
+    await pair.source.query(`INSERT INTO b VALUES (3); TRUNCATE a, "it's"."T" RESTART IDENTITY CASCADE; INSERT INTO a VALUES (4)`);
+    await expectSame("a", "b");
+  });
+
