@@ -89,6 +89,17 @@ describe("the source is changed while changes are followed", () => {
     await finish();
   });
 
+  test("a label that is renamed is no new one: rows that have it would keep its old name", async () => {
+    await start({ followSourceDdl: "additions", compareAtCutover: "none" });
+    await pair.source.query("ALTER TYPE mood RENAME VALUE 'sad' TO 'it''s blue'; INSERT INTO a VALUES (100, 'it''s blue')");
+    await isTold("PG1206");
+    const statement = `ALTER TYPE "public"."mood" RENAME VALUE 'sad' TO 'it''s blue';`;
+    expect(remedyOf("PG1206")).toContain(statement);
+    await pair.target.query(statement);
+    await arrives("SELECT FROM a WHERE id = 100");
+    await finish();
+  });
+
   test("only the table is left out where the setting says so, and it is loaded anew by itself when it fits", async () => {
     await start({ onTableError: "suspendTable" });
     await pair.source.query("ALTER TABLE a RENAME m TO feeling; INSERT INTO a VALUES (100, 'glad'); INSERT INTO b VALUES (1, 'goes on')");
