@@ -1,5 +1,7 @@
+import { createHash } from "node:crypto";
 import type pg from "pg";
 import { type TableName } from "../../contracts/tables.ts";
+import { type TableHistory } from "./table-history.ts";
 
 /** A column as the catalog has it. */
 export interface Column {
@@ -45,6 +47,7 @@ export interface TableDefinition extends TableName {
   readonly pages: number;
   /** The planner's estimate; 0 when the table was never analyzed. */
   readonly rowsEstimate: number;
+  readonly history?: TableHistory;
 }
 
 interface TableRow {
@@ -63,6 +66,9 @@ interface TableRow {
   readonly root_schema: string | null;
   readonly root_name: string | null;
   readonly partition_path: string | null;
+  readonly name_version: string;
+  readonly toast: string;
+  readonly file: string;
 }
 
 interface ColumnRow {
@@ -76,6 +82,7 @@ interface ColumnRow {
   readonly generated: boolean;
   readonly virtual: boolean;
   readonly identity: string;
+  readonly version: string;
 }
 
 /** Schemas that are never migrated: the system's own and ours. */
@@ -118,9 +125,11 @@ const tablesSql = (versionNum: number, kind: Kind): string => `
          pg_table_size(c.oid)::text AS size,
          (pg_relation_size(c.oid) / current_setting('block_size')::bigint)::text AS pages,
          greatest(c.reltuples, 0)::bigint::text AS rows,
-         pk.cols AS pkey, coalesce(pk.immediate, false) AS pkey_immediate, ik.cols AS ikey, root.root_schema, root.root_name, root.partition_path
+         pk.cols AS pkey, coalesce(pk.immediate, false) AS pkey_immediate, ik.cols AS ikey, root.root_schema, root.root_name, root.partition_path,
+         ty.xmin::text AS name_version, c.reltoastrelid::text AS toast, coalesce(pg_relation_filenode(c.oid), 0)::text AS file
     FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_type ty ON ty.oid = c.reltype
     LEFT JOIN LATERAL (SELECT ${indexColumns(versionNum)} AS cols, i.indimmediate AS immediate FROM pg_index i
                         WHERE i.indrelid = c.oid AND i.indisprimary AND i.indisvalid) pk ON true
     LEFT JOIN LATERAL (SELECT ${indexColumns(versionNum)} AS cols FROM pg_index i
@@ -142,7 +151,7 @@ const columnsSql = (versionNum: number, kind: Kind): string => `
          a.attnotnull AS notnull,
          ${versionNum >= 120_000 ? "a.attgenerated <> ''" : "false"} AS generated,
          ${versionNum >= 180_000 ? "a.attgenerated = 'v'" : "false"} AS virtual,
-         ${versionNum >= 100_000 ? "a.attidentity::text" : "''"} AS identity
+         ${versionNum >= 100_000 ? "a.attidentity::text" : "''"} AS identity, a.xmin::text AS version
     FROM pg_attribute a
     JOIN pg_class c ON c.oid = a.attrelid
     JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -165,14 +174,27 @@ async function readKind(client: pg.ClientBase, versionNum: number, kind: Kind): 
   const tables = await client.query<TableRow>(tablesSql(versionNum, kind));
   // regnamespace exists since 9.5; the oid of pg_catalog is fixed (pg_namespace.dat).
   const columnRows = await client.query<ColumnRow>(columnsSql(versionNum, kind).replace("'pg_catalog'::regnamespace", "11"));
-  const columns = new Map<number, Column[]>();
+  const columns = new Map<number, ColumnRow[]>();
   for (const row of columnRows.rows) {
     const list = columns.get(row.oid);
-    if (list) list.push(toColumn(row));
-    else columns.set(row.oid, [toColumn(row)]);
+    if (list) list.push(row);
+    else columns.set(row.oid, [row]);
   }
-  return tables.rows.map((row) => toTable(row, columns.get(row.oid) ?? []));
+  return tables.rows.map((row) => {
+    const ofTable = columns.get(row.oid) ?? [];
+    return { ...toTable(row, ofTable.map(toColumn)), history: toHistory(row, ofTable) };
+  });
 }
+
+const toHistory = ({ name_version: name, toast, file }: TableRow, columns: readonly ColumnRow[]): TableHistory => ({
+  name,
+  toast,
+  file,
+  types: digest(columns.map((column) => [column.name, column.type_name])),
+  columns: digest(columns.map(({ version }) => version)),
+});
+
+const digest = (value: unknown): string => createHash("sha1").update(JSON.stringify(value)).digest("base64url");
 
 const IDENTITIES: Readonly<Record<string, Column["identity"]>> = { a: "always", d: "byDefault" };
 
