@@ -61,7 +61,7 @@ function unseenErrors(
     if (itself.isUnlogged && known.get(tableKey(table))?.definition.isUnlogged === false) return unseenError(table, "is unlogged now");
     if (settings.compareAtCutover === "checksum" || !table.history || !itself.history) return [];
     const { isRenamed, isRewritten } = untold(table.history, itself.history);
-    if (isRewritten) return unseenError(table, "was rewritten by ALTER TABLE, with new values or without WAL for a while");
+    if (isRewritten) return unseenError(table, "was rewritten by ALTER TABLE (old rows have new values), or had no WAL for a while,");
     // test_decoding tells tables by their names; pgoutput knows them by more.
     if (isRenamed && row.plugin === "test_decoding") return unseenError(table, "had another name, schema or owner for a while");
     return [];

@@ -82,6 +82,7 @@ interface ColumnRow {
   readonly generated: boolean;
   readonly virtual: boolean;
   readonly identity: string;
+  readonly number: number;
   readonly version: string;
 }
 
@@ -151,7 +152,7 @@ const columnsSql = (versionNum: number, kind: Kind): string => `
          a.attnotnull AS notnull,
          ${versionNum >= 120_000 ? "a.attgenerated <> ''" : "false"} AS generated,
          ${versionNum >= 180_000 ? "a.attgenerated = 'v'" : "false"} AS virtual,
-         ${versionNum >= 100_000 ? "a.attidentity::text" : "''"} AS identity, a.xmin::text AS version
+         ${versionNum >= 100_000 ? "a.attidentity::text" : "''"} AS identity, a.attnum AS number, a.xmin::text AS version
     FROM pg_attribute a
     JOIN pg_class c ON c.oid = a.attrelid
     JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -190,7 +191,8 @@ const toHistory = ({ name_version: name, toast, file }: TableRow, columns: reado
   name,
   toast,
   file,
-  types: digest(columns.map((column) => [column.name, column.type_name])),
+  types: digest(columns.map((column) => JSON.stringify([column.name, column.type_name])).sort()),
+  numbers: digest(columns.map((column) => JSON.stringify([column.name, column.number])).sort()),
   columns: digest(columns.map(({ version }) => version)),
 });
 

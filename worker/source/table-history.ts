@@ -10,15 +10,18 @@ export interface TableHistory {
   readonly toast: string;
   /** The file of the rows: another one after each rewrite. */
   readonly file: string;
-  /** The columns with their types. */
+  /** The columns with their types, in whatever order. */
   readonly types: string;
+  /** The columns with their numbers: one that is dropped and made again, or takes the name of another, has another number. */
+  readonly numbers: string;
   /** The versions of the columns in pg_attribute. */
   readonly columns: string;
 }
 
 /** What was done to a table that the stream does not tell. Pure. */
 export function untold(then: TableHistory, now: TableHistory): { readonly isRenamed: boolean; readonly isRewritten: boolean } {
-  const isAltered = then.toast === "0" ? then.file !== now.file && then.columns !== now.columns : then.toast !== now.toast;
-  // Other types show in the stream, and the target's were made to fit.
-  return { isRenamed: then.name !== now.name, isRewritten: isAltered && then.types === now.types };
+  const isNewFile = then.toast === "0" ? then.file !== now.file && then.columns !== now.columns : then.toast !== now.toast;
+  // Other names and types show in the stream, and the target's were made to fit.
+  const isRewritten = then.types === now.types && (isNewFile || then.numbers !== now.numbers);
+  return { isRenamed: then.name !== now.name, isRewritten };
 }
