@@ -69,6 +69,8 @@ export const TYPE_CASES: readonly TypeCase[] = [
     ],
   },
   { type: "numeric", values: ["Infinity", "-Infinity"], since: 140_000 },
+  { type: "numeric(5,-2)", values: ["0", "1234500", "-100"], since: 150_000 },
+  { type: "numeric(2,5)", values: ["0.00012"], since: 150_000 },
   { type: "numeric(20,5)", values: ["NaN", "123456789012345.12345", "-0.00001"] },
   { type: "real", values: ["NaN", "Infinity", "-Infinity", "-0", "1e-45", "3.4028235e38", "0.1", "16777217"] },
   {

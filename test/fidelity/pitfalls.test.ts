@@ -18,12 +18,17 @@ const RETYPED = [
   ["numeric(10,2)", "numeric(10,4)", "1.2345"],
   ["numeric(10,2)[]", "numeric(10,4)[]", "'{{1.2,NULL},{NaN,1.2345}}'"],
   ["numeric(10,2)", "numeric", "1.234"],
+  ["numeric(10,4)", "numeric(10,2)", "1.23"],
+  ["numeric(10,4)[]", "numeric(10)[]", "'[0:1]={NaN,7}'"],
   ["real", "double precision", "0.1"],
   ["integer", "bigint", "1"],
   ["integer[]", "bigint[]", "'{1}'"],
   ["varchar(5)", "varchar(10)", "'1234567'"],
   ["varchar(5)", "varchar(10)", "'ü23    '"],
   ["char(2)", "char(4)", "'ü'"],
+  ["char(4)", "char(2)", "'ü'"],
+  ["char(2)[]", "char(4)[]", "'{ü,NULL}'"],
+  ["varchar(2)[]", "varchar(4)[]", `'[5:6]={NULL,"\\"  "}'`],
   ["timestamp", "timestamptz", "'2026-01-01 00:00:00+05'"],
   ["timestamp(0)", "timestamp(3)", "'2026-01-01 00:00:00.123'"],
   ["time(0)[]", "time(6)[]", "'{00:00:00,12:00:00.000001}'"],
@@ -127,6 +132,34 @@ describe.each(["pgoutput", "test_decoding"] as const)("what others lost or chang
       "INSERT INTO t SELECT 9007199254740993 + g, 10::numeric ^ 40 + g, pi() / g, 4294967295::bigint - g, '0.01' FROM generate_series(1, 60) g",
     );
     await expectSame("t");
+  });
+
+  test("quotes, backslashes, bytea and bit strings are read as what they are (pgcopydb 338, 979, 747, 736)", async () => {
+    await both(`CREATE TABLE t (id int PRIMARY KEY, a text, "it's" text, b bytea, c bit(3), d varbit, e bit(3)[], f varbit[])`);
+    await start();
+    const texts = ["''; DROP TABLE t; --", "\\x5c''\\", "B''101''", "a\n''b'' c[text]:''d''", "''".repeat(999)];
+    const bytes = texts.map((text) => `convert_to('${text}', 'UTF8') || '\\x00ff5c27'`);
+    const values = texts.map((text, n) => `(${n}, '${text}', '${text}', ${bytes[n]}, B'101', B'', '{101,NULL}', '{"",1,0011}')`);
+    await pair.source.query(`INSERT INTO t VALUES ${values.join(", ")}`);
+    await pair.source.query(`UPDATE t SET c = B'000', d = B'1', "it's" = '''' WHERE id % 2 = 0`);
+    await pair.source.query("UPDATE t SET f = NULL WHERE id = 1; DELETE FROM t WHERE id = 4");
+    await expectSame("t");
+  });
+
+  test("dates that other stores do not reach are the same by load and by stream (PeerDB 4600, pgstream 451)", async () => {
+    await both("CREATE TABLE t (id serial PRIMARY KEY, d date, t timestamp, z timestamptz, i interval)");
+    const rows = [
+      "('-infinity', 'infinity', '-infinity', '-178000000 years')",
+      "('4713-01-01 BC', '0001-12-31 BC', '294276-12-31 23:59:59.999999+00', '178000000 years')",
+      "('5874897-12-31', '294276-12-31 23:59:59.999999', '4713-01-02 00:00:00+00 BC', '-1 mon +1 day -00:00:00.000001')",
+      "('1582-10-10', '9999-12-31 24:00', '1900-01-01 00:00:00+00:19:32', NULL)",
+    ];
+    const insert = `INSERT INTO t (d, t, z, i) VALUES ${rows.join(", ")}`;
+    await pair.source.query(insert);
+    await start();
+    await pair.source.query(`${insert}; UPDATE t SET d = 'infinity' WHERE id = 5`);
+    await expectSame("t");
+    expect(await targetRows("SELECT id FROM t WHERE t = 'infinity' ORDER BY id")).toEqual([{ id: 1 }, { id: 5 }]);
   });
 
   test("an update that does not touch a TOASTed value keeps it, also as the key's neighbour and under FULL (pgcopydb 877, PeerDB 3897)", async () => {
@@ -259,6 +292,25 @@ describe.each(["pgoutput", "test_decoding"] as const)("what others lost or chang
     await expectSame("t");
   });
 
+  test("keys of enums, ranges and arrays, and of domains over them, find their rows, in small and in large groups (pgstream 1035)", async () => {
+    await both(`CREATE TYPE mood AS ENUM ('sad', 'it''s ok', ''); CREATE DOMAIN feelings AS mood; CREATE DOMAIN feeling AS feelings;
+      CREATE DOMAIN time_span AS tstzrange; CREATE DOMAIN moods AS mood[];
+      CREATE TABLE t (m mood, f feeling, ms mood[], r tstzrange, dr time_span, dm moods, g int, n int, PRIMARY KEY (m, f, ms, r, dr, dm, g))`);
+    await start();
+    const moods = "unnest(enum_range(NULL::mood))";
+    const spans = "tstzrange('2026-01-01', NULL), tstzrange(NULL, '2026-01-01')";
+    await pair.source.query(
+      `INSERT INTO t SELECT m, f, ARRAY[m, NULL], ${spans}, ARRAY[f], g, 1 FROM ${moods} m, ${moods} f, generate_series(1, 20) g`,
+    );
+    await engine?.drain();
+    await pair.source.query("UPDATE t SET n = 2 WHERE g = 1 AND m = ''; DELETE FROM t WHERE g = 2 AND m = ''");
+    await engine?.drain();
+    await pair.source.query(
+      "UPDATE t SET n = -n WHERE f::mood = ''; DELETE FROM t WHERE m = 'sad'; UPDATE t SET g = g + 20 WHERE f::mood = ''",
+    );
+    await expectSame("t");
+  });
+
   test("keys of extensions' types are found with their own operators", async () => {
     await both(
       "CREATE EXTENSION ltree; CREATE EXTENSION citext; CREATE EXTENSION hstore; CREATE TABLE l (p ltree PRIMARY KEY, n int); CREATE TABLE c (p citext PRIMARY KEY, n int); CREATE TABLE h (p hstore PRIMARY KEY, n int); CREATE DOMAIN way AS ltree; CREATE TABLE d (p way PRIMARY KEY, n int)",
@@ -307,6 +359,32 @@ describe.each(["pgoutput", "test_decoding"] as const)("what others lost or chang
     await pair.target.query('ALTER TABLE t ADD "New, one" text');
     await drained;
     await expectSame("t");
+  });
+
+  test("a column that is added while tables are loaded breaks no copy, and is followed when the target has it (pgstream 1058)", async () => {
+    await both("CREATE TABLE t (id int PRIMARY KEY, a int)");
+    await pair.source.query("INSERT INTO t VALUES (1, 1), (2, 2)");
+    await start({
+      duringLoad: async () => void (await pair.source.query("ALTER TABLE t ADD b text; INSERT INTO t VALUES (3, 3, 'three')")),
+    });
+    const drained = engine?.drain();
+    await expect.poll(() => engine?.interruptions.at(-1), { timeout: 30_000 }).toMatchObject({ kind: "SourceTableChanged" });
+    expect(await targetRows("SELECT id FROM t ORDER BY id")).toEqual([{ id: 1 }, { id: 2 }]);
+    await pair.target.query("ALTER TABLE t ADD b text");
+    await drained;
+    await expectSame("t");
+  });
+
+  test("a row that the target does not have, or refuses, stops the sync with the table's name; nothing is passed over (pgstream 973)", async () => {
+    await both("CREATE TABLE t (id int PRIMARY KEY, n int)");
+    await pair.source.query("INSERT INTO t VALUES (1, 1), (2, 2)");
+    await start();
+    await pair.target.query("DELETE FROM t WHERE id = 2");
+    await pair.source.query("INSERT INTO t VALUES (3, 3)");
+    await engine?.drain();
+    await pair.source.query("BEGIN; INSERT INTO t VALUES (4, 4); UPDATE t SET n = 0 WHERE id = 2; COMMIT; INSERT INTO t VALUES (5, 5)");
+    await expect(engine?.drain()).rejects.toMatchObject({ kind: "RowMissingOnTarget", detail: { table: "public.t" } });
+    expect(await targetRows("SELECT id FROM t ORDER BY id")).toEqual([{ id: 1 }, { id: 3 }]);
   });
 
   test("a column that is dropped or renamed stops, never loses its values", async () => {
@@ -523,6 +601,20 @@ describe.each(["pgoutput", "test_decoding"] as const)("what others lost or chang
     );
     await expectSame("a");
     expect(await targetRows("SELECT id FROM other")).toEqual([{ id: 7 }]);
+  });
+
+  test("a TRUNCATE with CASCADE leaves tables alone that refer to the target's and are not in the list", async () => {
+    await both(`CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY REFERENCES a); CREATE SCHEMA "it's";
+      CREATE TABLE "it's"."T" (id int PRIMARY KEY); CREATE TABLE other (id int PRIMARY KEY REFERENCES a)`);
+    await pair.source.query("INSERT INTO a VALUES (1), (2); INSERT INTO b VALUES (2)");
+    await start({ leaveOut: ["other"] });
+    await pair.target.query("INSERT INTO other VALUES (1)");
+    await pair.source.query(`TRUNCATE a, "it's"."T" CASCADE; INSERT INTO a VALUES (3)`);
+    await expectSame("a", "b");
+    expect(await targetRows("SELECT id FROM other")).toEqual([{ id: 1 }]);
+    await pair.target.query("DROP TABLE other");
+    await pair.source.query(`INSERT INTO b VALUES (3); TRUNCATE a, "it's"."T" RESTART IDENTITY CASCADE; INSERT INTO a VALUES (4)`);
+    await expectSame("a", "b");
   });
 
   test("a materialized view's refresh is no change of rows (pgcopydb 981)", async () => {

@@ -5,8 +5,9 @@ import { type Migration } from "../migration.ts";
 import { withConnection } from "../postgres/connect.ts";
 import { quoteName, quoteTable } from "../postgres/quote.ts";
 import { withRetry } from "../postgres/retry.ts";
-import { readTables, type TableDefinition } from "../source/catalog.ts";
+import { copiedColumns, readTables, type TableDefinition } from "../source/catalog.ts";
 import { unpublished } from "../source/publication.ts";
+import { untold } from "../source/table-history.ts";
 import { readTargetTables } from "../target/find-targets.ts";
 import { type ListedName, readListedNames } from "../target/listed-tables.ts";
 import { asPublished, type Prepared } from "../target/prepare.ts";
@@ -25,7 +26,8 @@ export async function listedErrors(migration: Migration, prepared: Prepared): Pr
         withConnection(source, { purpose: "listed" }, (client) => readTables(client, prepared.sourceVersionNum)),
         withConnection(target, { purpose: "listed" }, async (client) => {
           const { plain, partitioned } = await readTargetTables(client, prepared.targetVersionNum);
-          return { listed: await readListedNames(client), onTarget: new Set([...plain, ...partitioned].map(tableKey)) };
+          const onTarget = new Map([...plain, ...partitioned].map((table) => [tableKey(table), table]));
+          return { listed: await readListedNames(client), onTarget };
         }),
       ]),
     { signal },
@@ -37,9 +39,63 @@ export async function listedErrors(migration: Migration, prepared: Prepared): Pr
   const kept = gone.filter((table) => onTarget.has(tableKey(table.target)) && !isCompared(table));
   const dropped = new Set(gone.filter((table) => !kept.includes(table)).map(tableKey));
   if (dropped.size > 0) prepared.tables = prepared.tables.filter((table) => !dropped.has(tableKey(table)));
-  if (errors.length + kept.length > 0) return [...errors, ...kept.map(goneError)];
+  const unseen = [...unseenErrors(migration, prepared, listed, found), ...columnErrors(prepared, found, onTarget)];
+  if (errors.length + kept.length + unseen.length > 0) return [...errors, ...kept.map(goneError), ...unseen];
   return (await readUnpublished(migration, prepared)).map(unpublishedError);
 }
+
+/**
+ * Tables that something was done to that is not in the stream. Where all rows are compared at the cutover, the comparison is
+ * the better judge; except of a table that writes no WAL any more, which has to be loaded at the cutover.
+ */
+function unseenErrors(
+  { settings }: Migration,
+  { tables, row }: Prepared,
+  listed: readonly ListedName[],
+  found: readonly TableDefinition[],
+): ReportedError[] {
+  const known = new Map(tables.map((table) => [tableKey(table), table]));
+  const byOid = new Map(found.map((table) => [table.oid, table]));
+  return listed.flatMap((table) => {
+    const itself = byOid.get(table.sourceOid);
+    if (!itself || tableKey(itself) !== tableKey(table)) return [];
+    if (itself.isUnlogged && known.get(tableKey(table))?.definition.isUnlogged === false) return unseenError(table, "is unlogged now");
+    if (settings.compareAtCutover === "checksum" || !table.history || !itself.history) return [];
+    const { isRenamed, isRewritten } = untold(table.history, itself.history);
+    if (isRewritten) return unseenError(table, "was rewritten by ALTER TABLE (old rows have new values), or had no WAL for a while,");
+    // test_decoding tells tables by their names; pgoutput knows them by more.
+    if (isRenamed && row.plugin === "test_decoding") return unseenError(table, "had another name, schema or owner for a while");
+    return [];
+  });
+}
+
+/** New columns of the source that the target does not take, which the stream shows only when rows are written. */
+function columnErrors(
+  { tables }: Prepared,
+  found: readonly TableDefinition[],
+  onTarget: ReadonlyMap<string, TableDefinition>,
+): ReportedError[] {
+  const byOid = new Map(found.map((table) => [table.oid, table]));
+  return tables.flatMap((table) => {
+    const [itself, theirs] = [byOid.get(table.sourceOid), onTarget.get(tableKey(table.target))];
+    if (!itself || !theirs) return [];
+    const taken = new Set([...table.sourceColumns, ...copiedColumns(theirs).map(({ name }) => name)]);
+    const missing = copiedColumns(itself).find(({ name }) => !taken.has(name));
+    if (!missing) return [];
+    return reported("SourceTableChanged", {
+      table: displayName(table),
+      detail: `${displayName(table)} has the column ${missing.name} (${missing.typeName}) on the source now, for which the target takes no values.`,
+      remedy: "Give the target's table the column as it is on the source, reload the table, then cut over again.",
+    });
+  });
+}
+
+const unseenError = (table: TableName, what: string): ReportedError =>
+  reported("SourceTableChanged", {
+    table: displayName(table),
+    detail: `${displayName(table)} ${what} on the source: not all of its changes are in the stream.`,
+    remedy: "Reload the table, then cut over again.",
+  });
 
 /** Tables that somebody took out of the publication: since then their changes are not in the stream. */
 function readUnpublished({ source, signal }: Migration, { row, tables }: Prepared): Promise<TableName[]> {

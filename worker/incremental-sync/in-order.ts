@@ -1,6 +1,7 @@
 import { type Change } from "./change.ts";
 import { type SyncColumn, type SyncTable } from "./sync-table.ts";
 import { type Tuple, valuesOf } from "./tuple.ts";
+import { quoteLiteral, quoteTable } from "../postgres/quote.ts";
 import { withoutModifier } from "../schema/compare.ts";
 
 /** One statement for one change, with its parameters as bytes in text form, and how many rows it must touch. */
@@ -101,7 +102,8 @@ function whereRow(table: SyncTable, row: Tuple, before: readonly (Buffer | null)
 }
 
 /** Keys are compared as their index does; without a key, equal must mean the same, which a collation may see otherwise. */
-function equals({ quoted, typeOid, typeName }: SyncColumn, parameter: number, isKeyed: boolean): string {
+function equals({ quoted, typeOid, typeName, enumName }: SyncColumn, parameter: number, isKeyed: boolean): string {
+  if (isKeyed && enumName !== undefined) return `${quoted}::${enumName} = $${parameter}::${enumName}`;
   if (isKeyed) return `${quoted} = $${parameter}${isNamed(typeOid) ? `::${withoutModifier(typeName)}` : ""}`;
   if (COLLATED.has(typeOid)) return `${quoted} COLLATE "C" = $${parameter}`;
   if (PLAIN_EQUALITY.has(typeOid)) return `${quoted} = $${parameter}`;
@@ -119,6 +121,24 @@ function truncateStatement(truncation: Extract<Change, { kind: "truncate" }>): S
     return { sql: before === "" ? last : `WITH ${before} ${last}`, values: [], rowCount: undefined, table: undefined };
   }
   const list = tables.map(({ targetSql }) => targetSql).join(", ");
-  const sql = `TRUNCATE ${list}${restartIdentity ? " RESTART IDENTITY" : ""}${cascade ? " CASCADE" : ""}`;
+  const truncate = `TRUNCATE ${list}${restartIdentity ? " RESTART IDENTITY" : ""}`;
+  const sql = cascade ? `DO ${quoteLiteral(cascadeInside(tables, truncate))}` : truncate;
   return { sql, values: [], rowCount: undefined, table: undefined };
+}
+
+/**
+ * The source tells each table that its CASCADE reached. On the target tables may refer to these that are none of the
+ * migration's and must keep their rows: then rows are deleted here as well. Foreign keys come and go while changes are
+ * followed, so the target is asked each time.
+ */
+function cascadeInside(tables: readonly SyncTable[], truncate: string): string {
+  const oids = tables.map(({ definition }) => `${quoteLiteral(quoteTable(definition.target))}::regclass`).join(", ");
+  const deletes = tables.map(({ targetSql }) => `DELETE FROM ${targetSql};`).join(" ");
+  return `BEGIN
+    IF EXISTS (SELECT FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid AND c.relkind = 'r'
+                WHERE k.contype = 'f' AND k.confrelid IN (${oids}) AND NOT EXISTS (
+                  SELECT FROM pgdms.table_sync s
+                   WHERE to_regclass(format('%I.%I', coalesce(s.target_schema, s.schema_name), coalesce(s.target_name, s.table_name))) = c.oid))
+    THEN ${deletes} ELSE ${truncate} CASCADE; END IF;
+  END`;
 }

@@ -8,17 +8,54 @@ export function modifierCheck(typeName: string, encoding: string): ((value: Buff
   const isArray = typeName.endsWith("[]");
   const [, base = "", modifier = ""] =
     /^([a-z][a-z ]*?)(?:\((-?[\d]+(?:,-?\d+)?)\))?(?: (?:with|without) time zone)?(?:\[\])*$/.exec(typeName) ?? [];
-  const [length, scale] = modifier.split(",").map(Number) as [number, number | undefined];
+  const [length, scale = 0] = modifier.split(",").map(Number) as [number, number | undefined];
   if (base.startsWith("interval")) return intervalCheck(base, modifier === "" ? undefined : length);
   if (modifier === "") return undefined;
-  if (base === "numeric") return (value) => decimals(value) <= Math.max(scale ?? 0, 0);
+  if (base === "numeric") return numericCheck(scale);
   if (base === "timestamp" || base === "time") return (value) => decimals(value) <= length;
-  if (isArray || !countsCharacters(encoding)) return undefined;
-  // Blanks at the end are cut off where they are too many, and that is no error (manual, 8.3).
-  if (base === "character" || base === "character varying")
-    return (value) => value.length <= length || characters(value, encoding) <= length;
-  return undefined;
+  if (!countsCharacters(encoding)) return undefined;
+  const lengthFits = LENGTHS[base];
+  if (lengthFits === undefined) return undefined;
+  if (isArray) return (value) => elements(value, encoding).every((element) => lengthFits([...element].length, length));
+  const isFilled = base === "character";
+  return (value) => (!isFilled && value.length <= length) || lengthFits(characters(value, encoding), length);
 }
+
+/**
+ * Blanks at the end are cut off where they are too many, and that is no error (manual, 8.3); a `character` that is shorter
+ * is filled with them.
+ */
+const LENGTHS: Readonly<Record<string, (count: number, length: number) => boolean>> = {
+  character: (count, length) => count === length,
+  "character varying": (count, length) => count <= length,
+};
+
+/** Where an array's bounds are not those of every day, they stand before it. */
+const BOUNDS = /^\[[^\]=]*\](?:\[[^\]=]*\])*=/;
+
+/** The elements of an array's text (arrays.c, array_out), NULLs left out. */
+function elements(value: Buffer, encoding: string): string[] {
+  const text = value.toString(encoding === "UTF8" ? "utf8" : "latin1").replace(BOUNDS, "");
+  return [...text.matchAll(/"((?:[^"\\]|\\.)*)"|[^{},"]+/gs)].flatMap(([plain, quoted]) => {
+    if (quoted !== undefined) return quoted.replaceAll(/\\(.)/gs, "$1");
+    return plain === "NULL" ? [] : plain;
+  });
+}
+
+/**
+ * A numeric is written with all the digits of its scale: with fewer or more it is not of this type. A negative scale
+ * (since 15) rounds before the point, so that as many zeros stand there.
+ */
+function numericCheck(scale: number): (value: Buffer) => boolean {
+  const number = scale > 0 ? new RegExp(`^\\d+\\.\\d{${scale}}$`) : new RegExp(`^(?:\\d*0{${-scale}}|0)$`);
+  return (value) => numbers(value).every((text) => number.test(text));
+}
+
+const numbers = (value: Buffer): readonly string[] =>
+  value
+    .toString("latin1")
+    .replace(BOUNDS, "")
+    .match(/[\d.]+/g) ?? [];
 
 /** The most digits behind a point of any number in the text. */
 function decimals(value: Buffer): number {

@@ -55,7 +55,10 @@ const names = (columns: readonly SyncColumn[]): string => columns.map(({ quoted 
 const positions = (columns: readonly SyncColumn[]): number[] => columns.map(({ position }) => position);
 const sameKey = (table: SyncTable): string =>
   keyColumns(table)
-    .map(({ quoted }) => `t.${quoted} = s.${quoted}`)
+    .map(({ quoted, enumName }) => {
+      const cast = enumName === undefined ? "" : `::${enumName}`;
+      return `t.${quoted}${cast} = s.${quoted}${cast}`;
+    })
     .join(" AND ");
 
 function insertStep(table: SyncTable, rows: readonly Tuple[]): CheckedStep {

@@ -56,6 +56,8 @@ export interface SyncColumn {
   readonly quoted: string;
   readonly typeName: string;
   readonly typeOid: number;
+  /** As in Column. */
+  readonly enumName?: string;
 }
 
 /** Old rows carry the columns of a key only: the primary key's, or an index's. */
@@ -74,7 +76,8 @@ export function toSyncTable(relation: Relation, definition: SyncTarget, number: 
     // A name without a modifier can only be held against another such.
     const expected = column.typeName === undefined ? found.typeName : withoutModifier(found.typeName);
     if (typeNow !== undefined && !typesFit(typeNow, expected)) throw typeChanged(definition, found, typeNow);
-    return { name: column.name, position, quoted: quoteName(column.name), typeName: found.typeName, typeOid: found.typeOid };
+    const { typeName, typeOid, enumName } = found;
+    return { name: column.name, position, quoted: quoteName(column.name), typeName, typeOid, ...(enumName ? { enumName } : {}) };
   });
   const sent = new Set(relation.columns.map((column) => column.name));
   const gone = definition.sourceColumns.find((name) => !sent.has(name));

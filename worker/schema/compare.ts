@@ -55,7 +55,7 @@ const WIDER: Readonly<Record<string, readonly string[]>> = {
   uuid: ["text"],
 };
 
-const MODIFIER = /\(([\d,]+)\)/;
+const MODIFIER = /\(([-\d,]+)\)/;
 const TEXTS = /^(text|character varying)$/;
 
 /**

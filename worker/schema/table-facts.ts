@@ -131,17 +131,23 @@ function addition(alter: string, column: ColumnFacts): DefinitionStep {
   return { sql: words.join(" "), isAddition };
 }
 
-/** Each label after the one that it follows on the source, so that the order is the same. */
+/**
+ * Each label after the one that it follows on the source, so that the order is the same. A label that only the target has may
+ * be one that the source renamed: were the new name added, old rows would keep the old one.
+ */
 function missingLabels({ schema, name, labels }: EnumFacts, targets: readonly EnumFacts[]): DefinitionStep[] {
   const found = targets.find((type) => type.schema === schema && type.name === name) ?? targets.find((type) => type.name === name);
   if (!found) return []; // another type there: text, perhaps
   const type = quoteTable(found);
   const known = new Set(found.labels);
+  const isGone = found.labels.some((label) => !labels.includes(label));
   return labels.flatMap((label, n) => {
     if (known.has(label)) return [];
-    const before = labels[n - 1];
+    const [before, inPlace] = [labels[n - 1], found.labels[n]];
+    if (isGone && labels.length === found.labels.length && inPlace !== undefined && !labels.includes(inPlace))
+      return [must(`ALTER TYPE ${type} RENAME VALUE ${quoteLiteral(inPlace)} TO ${quoteLiteral(label)}`)];
     const next = found.labels[0];
     const place = before === undefined ? (next === undefined ? "" : ` BEFORE ${quoteLiteral(next)}`) : ` AFTER ${quoteLiteral(before)}`;
-    return [{ sql: `ALTER TYPE ${type} ADD VALUE ${quoteLiteral(label)}${place}`, isAddition: true }];
+    return [{ sql: `ALTER TYPE ${type} ADD VALUE ${quoteLiteral(label)}${place}`, isAddition: !isGone }];
   });
 }

@@ -1,5 +1,7 @@
+import { createHash } from "node:crypto";
 import type pg from "pg";
 import { type TableName } from "../../contracts/tables.ts";
+import { type TableHistory } from "./table-history.ts";
 
 /** A column as the catalog has it. */
 export interface Column {
@@ -9,6 +11,8 @@ export interface Column {
   readonly typeOid: number;
   /** Whether the type itself (for arrays: the element's) comes with PostgreSQL, so that both sides have it under one oid. */
   readonly isBuiltInType: boolean;
+  /** The enum that the type is a domain over: operators of enums do not take the domain (parse_coerce.c flattens only others). */
+  readonly enumName?: string;
   readonly isNotNull: boolean;
   /** Computed by the server: never copied, never applied. */
   readonly isGenerated: boolean;
@@ -45,6 +49,7 @@ export interface TableDefinition extends TableName {
   readonly pages: number;
   /** The planner's estimate; 0 when the table was never analyzed. */
   readonly rowsEstimate: number;
+  readonly history?: TableHistory;
 }
 
 interface TableRow {
@@ -64,6 +69,9 @@ interface TableRow {
   readonly root_schema: string | null;
   readonly root_name: string | null;
   readonly partition_path: string | null;
+  readonly name_version: string;
+  readonly toast: string;
+  readonly file: string;
 }
 
 interface ColumnRow {
@@ -72,10 +80,13 @@ interface ColumnRow {
   readonly type_name: string;
   readonly type_oid: number;
   readonly builtin: boolean;
+  readonly enum_name: string | null;
   readonly notnull: boolean;
   readonly generated: boolean;
   readonly virtual: boolean;
   readonly identity: string;
+  readonly number: number;
+  readonly version: string;
 }
 
 /** Schemas that are never migrated: the system's own and ours. */
@@ -120,9 +131,11 @@ const tablesSql = (versionNum: number, kind: Kind): string => `
          greatest(c.reltuples, 0)::bigint::text AS rows,
          pk.cols AS pkey, coalesce(pk.immediate, false) AS pkey_immediate, ik.cols AS ikey,
          EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion) AND NOT i.indisprimary) AS other_keys,
-         root.root_schema, root.root_name, root.partition_path
+         root.root_schema, root.root_name, root.partition_path,
+         ty.xmin::text AS name_version, c.reltoastrelid::text AS toast, coalesce(pg_relation_filenode(c.oid), 0)::text AS file
     FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_type ty ON ty.oid = c.reltype
     LEFT JOIN LATERAL (SELECT ${indexColumns(versionNum)} AS cols, i.indimmediate AS immediate FROM pg_index i
                         WHERE i.indrelid = c.oid AND i.indisprimary AND i.indisvalid) pk ON true
     LEFT JOIN LATERAL (SELECT ${indexColumns(versionNum)} AS cols FROM pg_index i
@@ -131,13 +144,20 @@ const tablesSql = (versionNum: number, kind: Kind): string => `
    WHERE c.relkind = '${kind}' AND c.relpersistence IN ('p', 'u') AND ${EXCLUDED_SCHEMAS} AND ${NOT_OF_AN_EXTENSION}
    ORDER BY n.nspname, c.relname`;
 
+const DOMAIN_OVER_ENUM = `
+  WITH RECURSIVE under AS (
+    SELECT b.oid, b.typtype, b.typbasetype FROM pg_type b WHERE b.oid = t.typbasetype
+    UNION ALL SELECT b.oid, b.typtype, b.typbasetype FROM under u JOIN pg_type b ON b.oid = u.typbasetype)
+  SELECT format_type(oid, NULL) FROM under WHERE typtype = 'e'`;
+
 const columnsSql = (versionNum: number, kind: Kind): string => `
   SELECT a.attrelid AS oid, a.attname::text AS name, format_type(a.atttypid, a.atttypmod) AS type_name, a.atttypid AS type_oid,
          coalesce(e.typnamespace, t.typnamespace) = 'pg_catalog'::regnamespace AND coalesce(e.typtype, t.typtype) = 'b' AS builtin,
+         CASE WHEN t.typtype = 'd' THEN (${DOMAIN_OVER_ENUM}) END AS enum_name,
          a.attnotnull AS notnull,
          ${versionNum >= 120_000 ? "a.attgenerated <> ''" : "false"} AS generated,
          ${versionNum >= 180_000 ? "a.attgenerated = 'v'" : "false"} AS virtual,
-         ${versionNum >= 100_000 ? "a.attidentity::text" : "''"} AS identity
+         ${versionNum >= 100_000 ? "a.attidentity::text" : "''"} AS identity, a.attnum AS number, a.xmin::text AS version
     FROM pg_attribute a
     JOIN pg_class c ON c.oid = a.attrelid
     JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -160,14 +180,28 @@ async function readKind(client: pg.ClientBase, versionNum: number, kind: Kind): 
   const tables = await client.query<TableRow>(tablesSql(versionNum, kind));
   // regnamespace exists since 9.5; the oid of pg_catalog is fixed (pg_namespace.dat).
   const columnRows = await client.query<ColumnRow>(columnsSql(versionNum, kind).replace("'pg_catalog'::regnamespace", "11"));
-  const columns = new Map<number, Column[]>();
+  const columns = new Map<number, ColumnRow[]>();
   for (const row of columnRows.rows) {
     const list = columns.get(row.oid);
-    if (list) list.push(toColumn(row));
-    else columns.set(row.oid, [toColumn(row)]);
+    if (list) list.push(row);
+    else columns.set(row.oid, [row]);
   }
-  return tables.rows.map((row) => toTable(row, columns.get(row.oid) ?? []));
+  return tables.rows.map((row) => {
+    const ofTable = columns.get(row.oid) ?? [];
+    return { ...toTable(row, ofTable.map(toColumn)), history: toHistory(row, ofTable) };
+  });
 }
+
+const toHistory = ({ name_version: name, toast, file }: TableRow, columns: readonly ColumnRow[]): TableHistory => ({
+  name,
+  toast,
+  file,
+  types: digest(columns.map((column) => JSON.stringify([column.name, column.type_name])).sort()),
+  numbers: digest(columns.map((column) => JSON.stringify([column.name, column.number])).sort()),
+  columns: digest(columns.map(({ version }) => version)),
+});
+
+const digest = (value: unknown): string => createHash("sha1").update(JSON.stringify(value)).digest("base64url");
 
 const IDENTITIES: Readonly<Record<string, Column["identity"]>> = { a: "always", d: "byDefault" };
 
@@ -177,6 +211,7 @@ function toColumn(row: ColumnRow): Column {
     typeName: row.type_name,
     typeOid: row.type_oid,
     isBuiltInType: row.builtin,
+    ...(row.enum_name === null ? {} : { enumName: row.enum_name }),
     isNotNull: row.notnull,
     isGenerated: row.generated,
     ...(row.virtual ? { isVirtual: true } : {}),

@@ -83,6 +83,7 @@ const SCHEMA = `
     source_oid oid,
     is_target_partitioned bool NOT NULL DEFAULT false,
     source_columns text[] NOT NULL DEFAULT '{}',
+    source_history jsonb,
     key_columns text[] NOT NULL DEFAULT '{}',
     is_insert_only bool NOT NULL DEFAULT false,
     had_no_identity bool NOT NULL DEFAULT false,

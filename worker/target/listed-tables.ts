@@ -2,6 +2,7 @@ import type pg from "pg";
 import { type Settings } from "../../contracts/settings.ts";
 import { tableKey, type TableName } from "../../contracts/tables.ts";
 import { copiedColumns, type TableDefinition } from "../source/catalog.ts";
+import { type TableHistory } from "../source/table-history.ts";
 import { findTargets, type TargetTables } from "./find-targets.ts";
 import { inOwnedTransaction, type Ownership } from "./ownership.ts";
 
@@ -41,15 +42,16 @@ export async function listTables(client: pg.Client, ownership: Ownership, list: 
       partitioned: found?.isPartitioned ?? false,
       columns: copiedColumns(table).map(({ name }) => name),
       key: keyColumns(table),
+      history: table.history ?? null,
       ...identityFacts(table, tablesWithoutKey),
     };
   });
   await inOwnedTransaction(client, ownership, () =>
     client.query(
       `INSERT INTO pgdms.table_sync (schema_name, table_name, source_oid, target_schema, target_name, is_target_partitioned, source_columns, key_columns,
-                                     is_insert_only, had_no_identity, is_suspended, is_reload_asked)
+                                     is_insert_only, had_no_identity, source_history, is_suspended, is_reload_asked)
        SELECT r->>'schema', r->>'name', (r->>'oid')::oid, r->>'targetSchema', r->>'targetName', (r->>'partitioned')::bool, ARRAY(SELECT jsonb_array_elements_text(r->'columns')), ARRAY(SELECT jsonb_array_elements_text(r->'key')),
-              (r->>'insertOnly')::bool, (r->>'noIdentity')::bool, $2, $2
+              (r->>'insertOnly')::bool, (r->>'noIdentity')::bool, r->'history', $2, $2
          FROM jsonb_array_elements($1::jsonb) AS r
        ON CONFLICT DO NOTHING`,
       [JSON.stringify(rows), joinsLate],
@@ -73,13 +75,14 @@ export async function pinAgain(
       oid: source.oid,
       columns: copiedColumns(source).map((column) => column.name),
       key: keyColumns(source),
+      history: source.history ?? null,
       ...identityFacts(source, tablesWithoutKey),
     };
   });
   await client.query(
     `UPDATE pgdms.table_sync k SET source_oid = (r->>'oid')::oid, source_columns = ARRAY(SELECT jsonb_array_elements_text(r->'columns')),
             key_columns = ARRAY(SELECT jsonb_array_elements_text(r->'key')), is_insert_only = (r->>'insertOnly')::bool,
-            had_no_identity = had_no_identity OR (r->>'noIdentity')::bool
+            had_no_identity = had_no_identity OR (r->>'noIdentity')::bool, source_history = r->'history'
        FROM jsonb_array_elements($1::jsonb) AS r WHERE k.schema_name = r->>'schema' AND k.table_name = r->>'name'`,
     [JSON.stringify(rows)],
   );
@@ -125,18 +128,25 @@ interface Row {
 }
 
 /** What is written down of a table, whether the source still has it or not. */
-export interface ListedName extends TableName, Pick<ListedTable, "target" | "sourceOid"> {}
+export interface ListedName extends TableName, Pick<ListedTable, "target" | "sourceOid"> {
+  /** What the source's catalog showed before the table was loaded; null where it was not written down. */
+  readonly history: TableHistory | null;
+}
 
 /** The tables in the list by name. */
 export async function readListedNames(client: pg.ClientBase): Promise<ListedName[]> {
   const { rows } = await client.query<
-    TableName & { readonly sourceOid: number; readonly targetSchema: string; readonly targetName: string }
+    TableName & { readonly sourceOid: number; readonly targetSchema: string; readonly targetName: string; readonly history: string | null }
   >(
-    `SELECT schema_name AS schema, table_name AS name, source_oid AS "sourceOid",
+    `SELECT schema_name AS schema, table_name AS name, source_oid AS "sourceOid", nullif(source_history, 'null')::text AS history,
             coalesce(target_schema, schema_name) AS "targetSchema", coalesce(target_name, table_name) AS "targetName"
        FROM pgdms.table_sync ORDER BY schema_name, table_name`,
   );
-  return rows.map(({ targetSchema, targetName, ...table }) => ({ ...table, target: { schema: targetSchema, name: targetName } }));
+  return rows.map(({ targetSchema, targetName, history, ...table }) => ({
+    ...table,
+    target: { schema: targetSchema, name: targetName },
+    history: history === null ? null : (JSON.parse(history) as TableHistory),
+  }));
 }
 
 /**

@@ -369,6 +369,18 @@ describe.each([
     expect((await ledger()).map(({ isDone }) => isDone)).toEqual([false]);
   });
 
+  test("rows that a policy hides from the source's user fail the load; they are not left out without a word (pgcopydb under RLS)", async () => {
+    await both("CREATE TABLE t (id int PRIMARY KEY)");
+    const role = `bound_${source.name}`;
+    await source.query(`INSERT INTO t SELECT generate_series(1, 100); ALTER TABLE t ENABLE ROW LEVEL SECURITY;
+      CREATE ROLE ${role} LOGIN; GRANT SELECT ON t TO ${role}`);
+    const bound = { ...source.server, connection: { ...source.reference, userName: role } };
+    const load = loadTables({ ...(await optionsOf(await planOf(await tables()))), source: bound });
+    await expect(load).rejects.toMatchObject({ detail: { sqlState: "42501" } });
+    expect((await target.query("SELECT FROM t")).rowCount).toBe(0);
+    await source.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+  });
+
   test("a row that the target refuses fails the load with the table and the server's word", async () => {
     await both("CREATE TABLE good (id int PRIMARY KEY); CREATE TABLE bad (id int PRIMARY KEY, v int)");
     await target.query("ALTER TABLE bad ADD CONSTRAINT small_only CHECK (v < 10)");

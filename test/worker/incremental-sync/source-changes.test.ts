@@ -21,10 +21,10 @@ describe("the source is changed while changes are followed", () => {
     await pair.drop();
   });
 
-  async function start(setting: Record<string, string> = {}, schema = SCHEMA, rows = ROWS): Promise<RunningMigration> {
+  async function start(setting: Record<string, string> = {}, schema = SCHEMA, rows = ROWS, plugin = "auto"): Promise<RunningMigration> {
     await pair.source.query(`${schema}; ${rows}`);
     await pair.target.query(schema);
-    const begun = (migration = runMigration(pair, { migrationSetting: setting }));
+    const begun = (migration = runMigration(pair, { migrationSetting: setting, sourceSetting: { plugin } }));
     await begun.until("ready", ({ state }) => state === "READY_TO_COMPLETE");
     return begun;
   }
@@ -86,6 +86,17 @@ describe("the source is changed while changes are followed", () => {
     await pair.source.query("ALTER TABLE a ADD n int DEFAULT 7; INSERT INTO a VALUES (300, 'sad')");
     await isTold("PG1206");
     await pair.target.query("ALTER TABLE a ADD n int DEFAULT 7");
+    await finish();
+  });
+
+  test("a label that is renamed is no new one: rows that have it would keep its old name", async () => {
+    await start({ followSourceDdl: "additions", compareAtCutover: "none" });
+    await pair.source.query("ALTER TYPE mood RENAME VALUE 'sad' TO 'it''s blue'; INSERT INTO a VALUES (100, 'it''s blue')");
+    await isTold("PG1206");
+    const statement = `ALTER TYPE "public"."mood" RENAME VALUE 'sad' TO 'it''s blue';`;
+    expect(remedyOf("PG1206")).toContain(statement);
+    await pair.target.query(statement);
+    await arrives("SELECT FROM a WHERE id = 100");
     await finish();
   });
 
@@ -154,6 +165,53 @@ describe("the source is changed while changes are followed", () => {
     await pair.source.query("INSERT INTO b VALUES (2, 'followed'); UPDATE b SET v = v || '!'; DELETE FROM b WHERE id = 1");
     await arrives("SELECT FROM b WHERE id = 2 AND v = 'followed!'");
     await finish();
+  });
+
+  test.each([
+    [
+      "pgoutput",
+      [
+        "ALTER TABLE b ALTER v TYPE text USING v || '!'",
+        "ALTER TABLE n ALTER id TYPE int USING id + 100",
+        "ALTER TABLE o DROP v; ALTER TABLE o ADD v text",
+      ],
+    ],
+    [
+      "test_decoding",
+      [
+        "ALTER TABLE n RENAME TO m; INSERT INTO m VALUES (7); ALTER TABLE m RENAME TO n",
+        "ALTER TABLE b SET UNLOGGED; INSERT INTO b VALUES (7, 'unseen'); ALTER TABLE b SET LOGGED",
+        "ALTER TABLE o SET UNLOGGED; INSERT INTO o VALUES (7, 'unseen')",
+      ],
+    ],
+  ])("what the stream of %s does not tell keeps the cutover from being done, also when no rows are compared", async (plugin, changes) => {
+    const schema = `${SCHEMA}; CREATE TABLE n (id int PRIMARY KEY); CREATE TABLE o (id int PRIMARY KEY, v text)`;
+    const { cutOver, reload } = await start(
+      { compareAtCutover: "none" },
+      schema,
+      "INSERT INTO b VALUES (1, 'x'); INSERT INTO n VALUES (1); INSERT INTO o VALUES (1, 'x')",
+      plugin,
+    );
+    // One transaction each: in one, test_decoding would find a table under its last name.
+    const harmless =
+      "VACUUM FULL a; VACUUM FULL b; VACUUM FULL n; ANALYZE; CREATE INDEX ON b (v); ALTER TABLE b ALTER v SET STATISTICS 7; TRUNCATE a";
+    for (const sql of [harmless, ...changes].flatMap((each) => each.split("; "))) await pair.source.query(sql);
+    const tables = ["b", "n", "o"].slice(0, changes.length);
+    const about = (table: string) => expect.stringMatching(`public\\.${table} (was rewritten|had another name|is unlogged now)`) as string;
+    expect(await cutOver()).toMatchObject(tables.map((table) => ({ code: "PG1206", message: about(table) })));
+    expect(await reload(...tables.map((table) => `public.${table}`))).toEqual([]);
+    await pair.source.query("INSERT INTO b VALUES (8, 'followed'); INSERT INTO n VALUES (8)");
+    await finish(["a", "b", "n", "o"]);
+  });
+
+  test("columns that the target takes no values for keep the cutover from being done, also when nobody wrote to them and no rows are compared", async () => {
+    const schema = "CREATE TABLE g (id int PRIMARY KEY, d int GENERATED ALWAYS AS (id * 2) STORED); CREATE TABLE c (id int PRIMARY KEY)";
+    const rows = "INSERT INTO g VALUES (1); INSERT INTO c VALUES (1)";
+    const { cutOver } = await start({ compareAtCutover: "none" }, schema, rows, "test_decoding");
+    const change = "ALTER TABLE g ALTER d DROP EXPRESSION";
+    await pair.source.query(`${change}; INSERT INTO g VALUES (2, 99); ALTER TABLE c ADD n int DEFAULT 7`);
+    const about = (text: string) => ({ code: "PG1206", message: expect.stringContaining(text) as string });
+    expect(await cutOver()).toMatchObject([about("public.c has the column n"), about("public.g has the column d")]);
   });
 
   test("unlogged tables come once more at the cutover, and sequences are ahead before it and exact after it", async () => {
