@@ -61,6 +61,25 @@ describe.each<[string, Partial<TableSelection>, string[], string[]]>([
   test(JSON.stringify(selection), () => expect(select(selection)).toEqual({ names, unknown }));
 });
 
+test("a pattern with many stars takes no longer than another", { timeout: 5_000 }, () => {
+  const long = table("public", "a".repeat(63));
+  const pattern = `public.${"*a".repeat(30)}b`;
+  expect(selectTables([long], { selectedTables: [], includeTables: [pattern], excludeTables: [] }).unknown).toEqual([pattern]);
+});
+
+test("a pattern fits what its regular expression would", () => {
+  const letters = fc.string({ unit: fc.constantFrom("a", "b", "列", "😀"), minLength: 1, maxLength: 8 });
+  const pattern = fc.string({ unit: fc.constantFrom("a", "b", "列", "😀", "*", "?"), minLength: 1, maxLength: 8 });
+  fc.assert(
+    fc.property(letters, pattern, (name, text) => {
+      const fits = new RegExp(`^${text.replaceAll("*", ".*").replaceAll("?", ".")}$`, "su").test(name);
+      const { tables } = selectTables([table("public", name)], { selectedTables: [], includeTables: [text], excludeTables: [] });
+      expect(tables.length).toBe(fits ? 1 : 0);
+    }),
+    { numRuns: 2000 },
+  );
+});
+
 test("whatever a name holds, what is shown is read back as the same name", () => {
   const part = fc.string({ minLength: 1, unit: "binary" }).filter((text) => !text.includes("\0"));
   fc.assert(
