@@ -275,11 +275,17 @@ export function allowedValues(type: SettingType): string {
   }
 }
 
+/** In any case: "True" is what Python and PowerShell write. */
+const BOOLEANS: ReadonlyMap<string, boolean> = new Map([
+  ["true", true],
+  ["false", false],
+]);
+
 /** Reads one value; undefined when it is not allowed. */
 function parseValue(type: SettingType, text: string): boolean | number | string | readonly string[] | undefined {
   switch (type.kind) {
     case "boolean":
-      return text === "true" ? true : text === "false" ? false : undefined;
+      return BOOLEANS.get(text.toLowerCase());
     case "integer": {
       const value = /^\d{1,9}$/.test(text) ? Number(text) : NaN;
       return value >= type.min && value <= type.max ? value : undefined;

@@ -150,5 +150,5 @@ export async function storeTask(
 function requireSendable(task: TaskRow): void {
   const messageBytes = Buffer.byteLength(JSON.stringify(runCommand(task)));
   if (messageBytes <= MESSAGE_BYTES_MAX) return;
-  throw new ApiError("PayloadTooLarge", { detail: `The worker's message would have ${messageBytes} bytes of ${MESSAGE_BYTES_MAX}.` });
+  throw new ApiError("PayloadTooLarge", { detail: `The message to the worker would have ${messageBytes} bytes of ${MESSAGE_BYTES_MAX}.` });
 }

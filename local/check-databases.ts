@@ -66,7 +66,8 @@ async function check(input: Parameters<typeof checkMigration>[0]): Promise<Repor
 }
 
 function serverOf(side: Side, { serverName, port, databaseName, userName, password, ...tls }: DatabaseConnection): Server {
-  const { encryptConnection = true, trustServerCertificate = false } = tls;
+  const encryptConnection = tls.encryptConnection ?? true;
+  const trustServerCertificate = tls.trustServerCertificate ?? false;
   const credential = { kind: "none" } as const; // the password is at hand, not in a store
   const connection = { serverName, port: Number(port), databaseName, userName, credential, encryptConnection, trustServerCertificate };
   return { side, connection, password: () => Promise.resolve(password ?? undefined) };
