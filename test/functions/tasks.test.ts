@@ -164,6 +164,11 @@ describe("creating a task", () => {
       "properties.input.selectedDatabases[0].sourceSetting.plugin",
     ],
     [
+      "a pattern that no table's name can fit",
+      migrateBody([{ name: "a", migrationSetting: { excludeTables: "public.*,a.b.c" } }]),
+      "properties.input.selectedDatabases[0].migrationSetting.excludeTables",
+    ],
+    [
       "a setting that is no text",
       migrateBody([{ name: "a", migrationSetting: { fullLoadStreams: 4 } }]),
       "properties.input.selectedDatabases[0].migrationSetting.fullLoadStreams",

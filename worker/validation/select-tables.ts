@@ -15,8 +15,12 @@ export interface SelectedTables {
   readonly unknown: readonly string[];
 }
 
-/** A table is meant by its own name, or by that of the partitioned table that it is a part of. */
-const namesOf = (table: TableDefinition): TableName[] => (table.partitionRoot ? [table, table.partitionRoot] : [table]);
+/** A table is meant by its own name, or by that of a partitioned table that it is a part of, at any height. */
+export const namesOf = (table: TableDefinition): TableName[] => [
+  table,
+  ...(table.partitionAncestors ?? []),
+  ...(table.partitionRoot ? [table.partitionRoot] : []),
+];
 
 /**
  * Which of all tables are to be migrated. Pure; the order of `all` is kept.
