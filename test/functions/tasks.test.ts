@@ -241,6 +241,22 @@ describe("creating a task", () => {
     expect((await plane.secretFiles()).some(({ name }) => name.includes(idOf(made)) || name.includes(idOf(entra)))).toBe(false);
   });
 
+  test("keeps room for the errors of the task beside what the caller keeps with it", async () => {
+    const clientData = (count: number): Record<string, string> =>
+      Object.fromEntries(Array.from({ length: count }, (_, at) => [`key-${at}`, "x".repeat(8_000)]));
+    const at = task("dms-create", "roomy");
+    const put = (count: number): Promise<Reply<Task>> =>
+      rest.put<Task>(at, { properties: { ...migrateBody().properties, clientData: clientData(count) } });
+    expect((await put(52)).status).toBe(413);
+    const made = await put(48);
+    expect(made.status).toBe(201);
+    expect((await put(52)).status).toBe(413);
+    expect((await rest.send("PATCH", at, { properties: { clientData: clientData(52) } })).status).toBe(413);
+    const error = { code: "PG1299", severity: "error" as const, message: "y".repeat(2_000) };
+    await worker.report(idOf(made), 1, [{ kind: "task", event: "failed", errors: Array.from({ length: 30 }, () => error) }]);
+    await until(async () => (await stateOf(at)) === "Failed", "the task's end");
+  });
+
   test("refuses what would not fit into a message to the worker", async () => {
     const selectedTables = Array.from({ length: 5_000 }, (_, index) => ({ name: `public.a_table_with_a_rather_long_name_${index}` }));
     const reply = await rest.put(task("dms-create", "large"), migrateBody([{ name: "a", selectedTables }]));
