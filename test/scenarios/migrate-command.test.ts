@@ -130,6 +130,11 @@ const mistakes = [
     /--source is not the URL of a PostgreSQL database/,
   ],
   [
+    "a choice of tables that names none",
+    ["--source", "postgres://u@h/d", "--target", "postgres://u@h/d", "--tables", " "],
+    /--tables names no table/,
+  ],
+  [
     "another word for the cutover",
     ["--source", "postgres://u@h/d", "--target", "postgres://u@h/d", "--cutover", "now"],
     /--cutover must be "when-ready"/,
