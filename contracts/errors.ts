@@ -585,7 +585,7 @@ const definitions = {
   PayloadTooLarge: error(
     "RequestEntityTooLarge",
     "operator",
-    "The request body is over 1 MiB.",
+    "The request is too large.",
     "Send less; select tables by pattern with migrationSetting.includeTables.",
   ),
   UnsupportedMediaType: error("UnsupportedMediaType", "operator", "The request body is not JSON.", "Send content-type: application/json."),

@@ -1,3 +1,5 @@
+import { parseTableName } from "./tables.ts";
+
 /**
  * Every option of a migration, in one list: where it travels (the three string maps of a selected database, because that
  * is what the real client carries), what it may hold, what it means, and its default. The parser, the documentation and
@@ -11,7 +13,7 @@ export type SettingType =
   | { readonly kind: "boolean" }
   | { readonly kind: "integer"; readonly min: number; readonly max: number; readonly unit?: string }
   | { readonly kind: "choice"; readonly values: readonly string[] }
-  | { readonly kind: "list"; readonly of: string };
+  | { readonly kind: "list"; readonly of: string; readonly isItem?: (item: string) => boolean };
 
 export interface SettingDefinition {
   readonly map: SettingMap;
@@ -24,6 +26,13 @@ export interface SettingDefinition {
 }
 
 const bool = { kind: "boolean" } as const;
+
+/** What is no name at all would fit no table, and an exclusion of it would be passed over. */
+const tablePatterns = {
+  kind: "list",
+  of: "schema.table, * and ? match any characters; a name with a dot in double quotes",
+  isItem: (item: string) => parseTableName(item) !== undefined,
+} as const;
 
 export const settingDefinitions = {
   migrateSchema: {
@@ -47,13 +56,13 @@ export const settingDefinitions = {
   createDatabase: { map: "migrationSetting", type: bool, default: "false", help: "Create the target database when it does not exist." },
   includeTables: {
     map: "migrationSetting",
-    type: { kind: "list", of: "schema.table, * and ? match any characters" },
+    type: tablePatterns,
     default: "",
     help: "Only these tables. Empty: all that selectedTables names, or every table of the database.",
   },
   excludeTables: {
     map: "migrationSetting",
-    type: { kind: "list", of: "schema.table, * and ? match any characters" },
+    type: tablePatterns,
     default: "",
     help: "Not these tables.",
   },
@@ -275,19 +284,27 @@ export function allowedValues(type: SettingType): string {
   }
 }
 
+/** In any case: "True" is what Python and PowerShell write. */
+const BOOLEANS: ReadonlyMap<string, boolean> = new Map([
+  ["true", true],
+  ["false", false],
+]);
+
 /** Reads one value; undefined when it is not allowed. */
 function parseValue(type: SettingType, text: string): boolean | number | string | readonly string[] | undefined {
   switch (type.kind) {
     case "boolean":
-      return text === "true" ? true : text === "false" ? false : undefined;
+      return BOOLEANS.get(text.toLowerCase());
     case "integer": {
       const value = /^\d{1,9}$/.test(text) ? Number(text) : NaN;
       return value >= type.min && value <= type.max ? value : undefined;
     }
     case "choice":
       return type.values.find((value) => value.toLowerCase() === text.toLowerCase());
-    case "list":
-      return splitList(text);
+    case "list": {
+      const items = splitList(text);
+      return items.every(type.isItem ?? (() => true)) ? items : undefined;
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { SUPPORTED_TASK_TYPES, TASK_TYPES, type TaskType } from "./commands.ts";
 import { ConnectionInfo } from "./connection.ts";
+import { databaseName, word } from "./words.ts";
 import { type ReportedError } from "./errors.ts";
 import { type CommandState, type DatabaseState, type MigrationState, type TableState, type TaskState } from "./lifecycle.ts";
 import { type Comparison, type CutoverReport, type WalLimitedBy } from "./reports.ts";
@@ -63,14 +64,13 @@ export type ServiceSku = (typeof SERVICE_SKUS)[number];
 /* ---------------------------------------------------------------- requests */
 
 const tags = z.record(z.string().min(1).max(512), z.string().max(256)).nullish();
-const location = z.string().trim().min(1).max(90);
-
-/** Text that is one of a list in any case; comes out in the list's spelling. */
-const word = <T extends string>(values: readonly T[]) =>
-  z
-    .string()
-    .transform((text) => values.find((value) => value.toLowerCase() === text.trim().toLowerCase()) ?? text)
-    .pipe(z.enum(values));
+/** Stands in the addresses of operations; a half of a surrogate pair could not. */
+const location = z
+  .string()
+  .trim()
+  .min(1)
+  .max(90)
+  .regex(/^[\p{L}\p{N} ()._-]+$/u, "has characters that no name of a location has");
 
 const skuRequest = z.object({
   name: word(SERVICE_SKUS.map((sku) => sku.name)),
@@ -122,7 +122,6 @@ const settingMap = z
   .record(z.string().max(128), z.string().max(8192))
   .nullish()
   .transform((map) => map ?? {});
-const databaseName = z.string().min(1).max(63);
 
 /** At most this many databases in one task. */
 const SELECTED_DATABASES_MAX = 100;
@@ -189,7 +188,10 @@ export const CommandRequest = z.object({
   commandType: word(COMMAND_TYPES),
   input: z.object({
     databaseName,
-    commitTimeStamp: z.iso.datetime({ offset: true }).nullish(),
+    commitTimeStamp: z.iso
+      .datetime({ offset: true })
+      .nullish()
+      .describe("Kept and shown, as in the classic API. A cutover always takes all that is committed before it."),
     /** Of a reload: schema-qualified; a partitioned table means its partitions. */
     tableNames: z.array(z.string().min(1).max(260)).min(1).max(1000).nullish(),
     fence: fenceChoice.nullish().describe("How this cutover fences the source. Left out: as migrationSetting.fence says."),
@@ -232,8 +234,10 @@ export interface ErrorBody {
   readonly error: ErrorDetail;
 }
 
-/** The connection as answers show it: never a password. */
-export type ConnectionView = Omit<ConnectionInfo, "password" | "additionalSettings">;
+type ShownConnection = Omit<ConnectionInfo, "password" | "additionalSettings">;
+
+/** The connection as answers show it: never a password, and nothing that is null. */
+export type ConnectionView = { [K in keyof ShownConnection]: Exclude<ShownConnection[K], null> };
 
 export interface Service {
   readonly id: string;

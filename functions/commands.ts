@@ -9,6 +9,7 @@ import { sent } from "./dispatch.ts";
 import { requireTask } from "./find.ts";
 import { ApiError, invalid } from "./http/api-error.ts";
 import { type Answer, type Call, type Endpoint } from "./http/endpoint.ts";
+import { checkPreconditions } from "./http/etag.ts";
 import { parsed } from "./http/validation.ts";
 import { type Log } from "./log.ts";
 import { restartTask } from "./restart.ts";
@@ -28,12 +29,14 @@ export const commandEndpoints = (plane: ControlPlane): Endpoint[] => [
 async function post(plane: ControlPlane, call: Call): Promise<Answer> {
   const body = await call.body();
   const { commandType } = parsed(AnyCommand, body);
-  if (commandType === RESTART_COMMAND)
-    return restartTask(plane, await requireTask(plane.store, taskPath(call.params)), parsed(RestartRequest, body), call);
+  if (commandType === RESTART_COMMAND) {
+    const request = parsed(RestartRequest, body);
+    return restartTask(plane, await requireItsTask(plane, call), request, call);
+  }
   const request = parsed(CommandRequest, body);
   const { databaseName } = request.input;
   requireItsInput(request);
-  const task = await requireTask(plane.store, taskPath(call.params));
+  const task = await requireItsTask(plane, call);
   requireSelected(task.value, databaseName);
   const commands = await plane.store.commands.list(commandsOfTask(task.value.taskId));
   const ours = commands.filter(({ value }) => value.databaseName === databaseName);
@@ -43,6 +46,12 @@ async function post(plane: ControlPlane, call: Call): Promise<Answer> {
   const command = await create(plane, task.value, request, ours.length + 1);
   await sendCommand(plane, task.value.path, command, call.log);
   return { status: 200, body: commandView(command.value) };
+}
+
+async function requireItsTask({ store }: ControlPlane, { params, preconditions }: Call): Promise<Row<TaskRow>> {
+  const task = await requireTask(store, taskPath(params));
+  checkPreconditions(preconditions, task.value.revision);
+  return task;
 }
 
 /** The command that this request repeats: one that is on its way, or a cutover that is done. */

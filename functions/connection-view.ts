@@ -6,5 +6,6 @@ import { type ConnectionView } from "../contracts/wire.ts";
  * which people write passwords.
  */
 export function connectionView({ password: _password, additionalSettings: _settings, ...connection }: ConnectionInfo): ConnectionView {
-  return { ...connection, type: "PostgreSqlConnectionInfo" };
+  const given = Object.fromEntries(Object.entries(connection).filter(([, value]) => value !== null)) as Omit<ConnectionView, "type">;
+  return { ...given, type: "PostgreSqlConnectionInfo" };
 }

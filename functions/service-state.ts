@@ -8,7 +8,7 @@ import { announceService } from "./events/announce.ts";
 import { requireService } from "./find.ts";
 import { ApiError } from "./http/api-error.ts";
 import { type Answer, type Call, type Endpoint } from "./http/endpoint.ts";
-import { newRevision } from "./http/etag.ts";
+import { checkPreconditions, newRevision } from "./http/etag.ts";
 import { finishedOperation } from "./operations.ts";
 import { skuOf } from "./skus.ts";
 import { retryingRaces } from "./store/races.ts";
@@ -50,6 +50,7 @@ async function stop(plane: ControlPlane, call: Call): Promise<Answer> {
 /** 200 when the service was in the state already, 202 with the operation's address when it was not. */
 async function change(plane: ControlPlane, call: Call, state: ServiceState): Promise<Answer> {
   const row = await requireService(plane.store, servicePath(call.params));
+  checkPreconditions(call.preconditions, row.value.revision);
   if (row.value.state === state) return { status: 200 };
   const changed = { ...row.value, state, stateSince: plane.now().toISOString(), revision: newRevision() };
   await announceService(plane, await plane.store.services.replace(row, changed), call.log);

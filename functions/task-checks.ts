@@ -25,15 +25,14 @@ function problem(path: readonly PropertyKey[], message: string, code = "InvalidV
 export function connectionProblems(connection: ConnectionInfo, name: string): ErrorDetail[] {
   const problems: ErrorDetail[] = [];
   const { userName, password, passwordSecretUri, authentication } = connection;
-  if (userName === undefined)
-    problems.push(problem([name, "userName"], "is required. Give the role that pgdms logs in as.", "ValueRequired"));
+  if (!userName) problems.push(problem([name, "userName"], "is required. Give the role that pgdms logs in as.", "ValueRequired"));
   if (authentication === "WindowsAuthentication" || authentication === "ActiveDirectoryPassword")
     problems.push(
       problem([name, "authentication"], 'is not possible with PostgreSQL. Give "SqlAuthentication" or "ActiveDirectoryIntegrated".'),
     );
-  if (passwordSecretUri !== undefined && password)
+  if (passwordSecretUri && password)
     problems.push(problem([name, "passwordSecretUri"], "is given beside a password. Give one of the two."));
-  if (passwordSecretUri !== undefined && !isSecretUri(passwordSecretUri))
+  if (passwordSecretUri && !isSecretUri(passwordSecretUri))
     problems.push(
       problem([name, "passwordSecretUri"], "is no Key Vault secret. Give https://<vault>/secrets/<name>, with or without a version."),
     );

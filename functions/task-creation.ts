@@ -76,7 +76,9 @@ export function requireSameInput(known: TaskRow, taskType: TaskType, plan: TaskP
 /** Writes other client data down, when there is any. */
 export async function keepClientData(tasks: ControlPlane["store"]["tasks"], known: Row<TaskRow>, clientData: ClientData): Promise<TaskRow> {
   if (!clientData || isDeepStrictEqual(clientData, known.value.clientData)) return known.value;
-  return (await tasks.replace(known, { ...known.value, clientData, revision: newRevision() })).value;
+  const changed = { ...known.value, clientData, revision: newRevision() };
+  requireRoom(changed);
+  return (await tasks.replace(known, changed)).value;
 }
 
 /** As it comes back from a row: without what is undefined. */
@@ -129,6 +131,7 @@ export async function storeTask(
   write: (task: TaskRow) => Promise<Row<TaskRow>>,
 ): Promise<Row<TaskRow>> {
   requireSendable({ ...task, work: plan.work({}) });
+  requireRoom(task);
   const { store, secrets } = plane;
   const index = await store.taskIndex.create(taskIndexKey(task.taskId), { path: task.path, made: false });
   const names = plan.passwords.map(({ side }) => secretName(task.taskId, side));
@@ -147,8 +150,18 @@ export async function storeTask(
   return created;
 }
 
+/** Of the 480,000 that a row holds. */
+const TASK_CHARS_MAX = 400_000;
+
+/** What a caller writes leaves room for what workers report: a task whose errors do not fit into its row would never end. */
+function requireRoom(task: TaskRow): void {
+  const chars = JSON.stringify({ ...task, errors: [] }).length;
+  if (chars <= TASK_CHARS_MAX) return;
+  throw new ApiError("PayloadTooLarge", { detail: `Input and client data would have ${chars} characters of ${TASK_CHARS_MAX}.` });
+}
+
 function requireSendable(task: TaskRow): void {
   const messageBytes = Buffer.byteLength(JSON.stringify(runCommand(task)));
   if (messageBytes <= MESSAGE_BYTES_MAX) return;
-  throw new ApiError("PayloadTooLarge", { detail: `The worker's message would have ${messageBytes} bytes of ${MESSAGE_BYTES_MAX}.` });
+  throw new ApiError("PayloadTooLarge", { detail: `The message to the worker would have ${messageBytes} bytes of ${MESSAGE_BYTES_MAX}.` });
 }

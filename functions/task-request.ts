@@ -118,12 +118,12 @@ const passwordsOf = (connections: Partial<Record<Side, ConnectionInfo>>): TaskPl
 const DEFAULT_DATABASE = "postgres";
 
 function reference(connection: ConnectionInfo, secretId: string | undefined): ConnectionReference {
-  const { serverName, port, databaseName = DEFAULT_DATABASE, userName = "", encryptConnection, trustServerCertificate } = connection;
+  const { serverName, port, databaseName, userName, encryptConnection, trustServerCertificate } = connection;
   return {
     serverName,
     port,
-    databaseName,
-    userName,
+    databaseName: databaseName ?? DEFAULT_DATABASE,
+    userName: userName ?? "",
     credential: credentialOf(connection, secretId),
     encryptConnection,
     trustServerCertificate,
@@ -132,6 +132,6 @@ function reference(connection: ConnectionInfo, secretId: string | undefined): Co
 
 function credentialOf({ authentication, passwordSecretUri }: ConnectionInfo, secretId: string | undefined): Credential {
   if (authentication === "ActiveDirectoryIntegrated") return { kind: "entra" };
-  const id = secretId ?? passwordSecretUri;
+  const id = secretId ?? passwordSecretUri ?? undefined;
   return id === undefined ? { kind: "none" } : { kind: "secret", secretId: id };
 }

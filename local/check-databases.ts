@@ -6,7 +6,7 @@ import { checkMigration, hasErrors } from "../worker/validation/check-migration.
 import { printReport, toJson, type Report } from "./check-databases/report.ts";
 import { readArguments, runCommand, UsageError } from "./command-line.ts";
 import { connectionOf, type DatabaseConnection } from "./migrate/connection-url.ts";
-import { settingMaps } from "./migrate/settings.ts";
+import { settingMaps, tableNames } from "./migrate/settings.ts";
 import { Terminal } from "./terminal.ts";
 
 // `npm run check-databases`: every check of a migration, on its own. Nothing is changed on either side.
@@ -30,8 +30,6 @@ const options = {
   help: { type: "boolean", default: false },
 } as const;
 
-type Values = ReturnType<typeof readArguments<typeof options>>;
-
 async function checkDatabases(signal: AbortSignal): Promise<number> {
   const values = readArguments(options, usage);
   if (values.help) {
@@ -45,7 +43,7 @@ async function checkDatabases(signal: AbortSignal): Promise<number> {
     source: serverOf("source", source),
     target: serverOf("target", target),
     settings: settingsOf(values.set),
-    selectedTables: tablesOf(values),
+    selectedTables: tableNames(values.tables),
     signal,
     ownTaskId: randomUUID(),
     resuming: false,
@@ -66,7 +64,8 @@ async function check(input: Parameters<typeof checkMigration>[0]): Promise<Repor
 }
 
 function serverOf(side: Side, { serverName, port, databaseName, userName, password, ...tls }: DatabaseConnection): Server {
-  const { encryptConnection = true, trustServerCertificate = false } = tls;
+  const encryptConnection = tls.encryptConnection ?? true;
+  const trustServerCertificate = tls.trustServerCertificate ?? false;
   const credential = { kind: "none" } as const; // the password is at hand, not in a store
   const connection = { serverName, port: Number(port), databaseName, userName, credential, encryptConnection, trustServerCertificate };
   return { side, connection, password: () => Promise.resolve(password ?? undefined) };
@@ -78,8 +77,5 @@ function settingsOf(pairs: readonly string[]): Settings {
   if (!parsed.ok) throw new UsageError(parsed.problems.map(({ path, message }) => `--set ${path}: ${message}`).join("\n"));
   return parsed.settings;
 }
-
-/** Commas inside of quotes belong to a name. */
-const tablesOf = ({ tables }: Values): string[] => (tables?.match(/(?:"(?:[^"]|"")*"|[^,"])+/g) ?? []).map((name) => name.trim());
 
 runCommand(checkDatabases);

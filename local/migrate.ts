@@ -7,7 +7,7 @@ import { DEFAULT_SERVICE, startEnvironment } from "./environment.ts";
 import { Teardown } from "./environment/teardown.ts";
 import { connectionOf } from "./migrate/connection-url.ts";
 import { cancelMigration, MigrationStopped, refusalLines, runMigration, type Run } from "./migrate/run.ts";
-import { settingMaps } from "./migrate/settings.ts";
+import { settingMaps, tableNames } from "./migrate/settings.ts";
 import { Terminal } from "./terminal.ts";
 
 // `npm run migrate`: moves one database between two servers of the user's own.
@@ -86,8 +86,8 @@ function inputOf(values: Values) {
   const source = connectionOf("--source", values.source, process.env["PGDMS_SOURCE_PASSWORD"]);
   const target = connectionOf("--target", values.target, process.env["PGDMS_TARGET_PASSWORD"]);
   const maps = settingMaps(values.set, values["schema-only-existing"] ? {} : { migrateSchema: "true" });
-  const tables = values.tables?.match(/(?:"(?:[^"]|"")*"|[^,"])+/g) ?? []; // commas inside of quotes belong to a name
-  const selectedTables = tables.length > 0 ? { selectedTables: tables.map((name) => ({ name: name.trim() })) } : {};
+  const tables = tableNames(values.tables);
+  const selectedTables = tables.length > 0 ? { selectedTables: tables.map((name) => ({ name })) } : {};
   const selected = { name: source.databaseName, targetDatabaseName: target.databaseName, ...maps, ...selectedTables };
   return { sourceConnectionInfo: source, targetConnectionInfo: target, selectedDatabases: [selected] } as const;
 }

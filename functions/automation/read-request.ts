@@ -1,7 +1,7 @@
 import { DEFAULT_API_VERSION } from "../../contracts/wire.ts";
 import { type ControlPlane } from "../control-plane.ts";
 import { ApiError, invalid } from "../http/api-error.ts";
-import { BODY_BYTES_MAX } from "../http/body.ts";
+import { BODY_BYTES_MAX, bodyTooLarge } from "../http/body.ts";
 import { type Call, type Endpoint } from "../http/endpoint.ts";
 import { parsed } from "../http/validation.ts";
 import { type Log } from "../log.ts";
@@ -50,6 +50,6 @@ const bodyMissing = (operation: string): ApiError =>
   new ApiError("InvalidRequest", { details: [{ code: "ValueRequired", message: `body: is required by ${operation}.`, target: "body" }] });
 
 function sized(body: object): object {
-  if (Buffer.byteLength(JSON.stringify(body)) > BODY_BYTES_MAX) throw new ApiError("PayloadTooLarge");
+  if (Buffer.byteLength(JSON.stringify(body)) > BODY_BYTES_MAX) throw bodyTooLarge();
   return body;
 }

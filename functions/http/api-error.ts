@@ -23,7 +23,9 @@ export class ApiError extends MigrationError {
 
 /** One field that is wrong. */
 export const invalid = (target: string, message: string): ApiError =>
-  new ApiError("InvalidRequest", { details: [{ code: "InvalidValue", message: `${target}: ${message}`, target }] });
+  new ApiError("InvalidRequest", {
+    details: [{ code: "InvalidValue", message: `${target}: ${message.replace(/[^.!?]$/, "$&.")}`, target }],
+  });
 
 export const notFound = (type: string, names: readonly string[], resourceGroup: string): ApiError =>
   new ApiError("ResourceNotFound", { detail: missing(type, names, resourceGroup) });

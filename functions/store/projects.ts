@@ -1,12 +1,14 @@
 import { z } from "zod";
 import { ConnectionInfo } from "../../contracts/connection.ts";
+import { type ConnectionView } from "../../contracts/wire.ts";
 import { encodeNames, type RowKey } from "./keys.ts";
 import { ServicePath } from "./services.ts";
 
 export const ProjectPath = ServicePath.extend({ project: z.string() });
 export type ProjectPath = z.infer<typeof ProjectPath>;
 
-const connectionView = ConnectionInfo.omit({ password: true, additionalSettings: true });
+/** What is null is not written. */
+const connectionView = ConnectionInfo.omit({ password: true, additionalSettings: true }) as unknown as z.ZodType<ConnectionView>;
 
 export const ProjectRow = z.object({
   path: ProjectPath,

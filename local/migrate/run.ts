@@ -1,6 +1,8 @@
 import { TASK_TYPES } from "../../contracts/commands.ts";
+import { errors } from "../../contracts/errors.ts";
 import { isTaskOver } from "../../contracts/lifecycle.ts";
-import { type Fence } from "../../contracts/settings.ts";
+import { readSetting, type Fence } from "../../contracts/settings.ts";
+import { type Task } from "../../contracts/wire.ts";
 import { connectOutput, type Client, type MigrationInput, type RequestRefused } from "../client.ts";
 import { finishTask } from "../tasks.ts";
 import { MigrationScreen } from "../migration-screen.ts";
@@ -65,6 +67,10 @@ async function check({ client, terminal, signal, input, taskName }: Run): Promis
     const task = await finishTask(client, checkName, signal);
     const output = connectOutput(task);
     const trouble = findingLines(output?.findings ?? []);
+    if (taskType === TASK_TYPES.connectToTarget && willBeMade(task, input)) {
+      step.done("the database will be made"); // the migration's own checks look at the server
+      continue;
+    }
     if (task.properties.state !== "Succeeded") {
       step.fail("cannot be used");
       throw new MigrationStopped(
@@ -75,6 +81,17 @@ async function check({ client, terminal, signal, input, taskName }: Run): Promis
     step.done(`PostgreSQL ${version}`);
     for (const line of trouble) terminal.print(`        ${terminal.style("yellow", line)}`);
   }
+}
+
+/** Whether the target was reached and lacks the database only, which the migration makes. */
+function willBeMade({ properties }: Task, { selectedDatabases }: MigrationInput): boolean {
+  const isMissing = properties.errors.some(({ code }) => code === errors.TargetDatabaseMissing.code);
+  return isMissing && selectedDatabases.every(({ migrationSetting }) => isGiven(migrationSetting?.["createDatabase"]));
+}
+
+function isGiven(text = "false"): boolean {
+  const read = readSetting("createDatabase", text);
+  return read.ok && read.value;
 }
 
 const always: TypedWord = { isGiven: () => true, typed: () => "", close: () => undefined };

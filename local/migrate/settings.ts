@@ -24,3 +24,14 @@ export function settingMaps(pairs: readonly string[], defaults: Readonly<Record<
   }
   return maps;
 }
+
+/**
+ * The names of `--tables`; commas inside of quotes belong to a name. Left out: every table.
+ * @throws UsageError when it names none, as with a variable of the shell that is not set: that must not mean every table
+ */
+export function tableNames(text: string | undefined): string[] {
+  if (text === undefined) return [];
+  const names = (text.match(/(?:"(?:[^"]|"")*"|[^,"])+/g) ?? []).map((name) => name.trim()).filter((name) => name !== "");
+  if (names.length === 0) throw new UsageError("--tables names no table. Give schema.table, with commas between them, or leave it out.");
+  return names;
+}

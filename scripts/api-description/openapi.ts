@@ -124,6 +124,6 @@ const queryParameter = (name: QueryParameter): JsonSchema => ({ name, in: "query
 
 /** Reading needs none. */
 const preconditions = ({ method, name }: Endpoint): JsonSchema[] =>
-  ["PUT", "PATCH", "DELETE"].includes(method) || name === "tasks-cancel"
+  ["PUT", "PATCH", "DELETE"].includes(method) || ["tasks-cancel", "tasks-command", "services-start", "services-stop"].includes(name)
     ? ["If-Match", "If-None-Match"].map((header) => ({ name: header, in: "header", schema: { type: "string" } }))
     : [];

@@ -15,6 +15,7 @@ import {
   SUBSCRIPTION,
   task,
   VERSION,
+  type Reply,
   type Rest,
 } from "./fixtures/rest.ts";
 
@@ -98,6 +99,22 @@ describe("services", () => {
     expect((await rest.post(`${service("dms-states")}/start`)).status).toBe(202);
     expect((await rest.post(`${service("dms-states")}/start`)).status).toBe(200);
     expect((await rest.get(`${provider}/locations/westeurope/operationStatuses/0d7a3c3e-5a0c-4c55-9f6a-5f0f4a7a1b01`)).status).toBe(404);
+  });
+
+  test("start and stop are guarded by If-Match", async () => {
+    await makeService(rest, "dms-guarded");
+    const { etag } = (await rest.get<Service>(service("dms-guarded"))).body;
+    const stop = (tag: string): Promise<Reply> => rest.send("POST", `${service("dms-guarded")}/stop`, undefined, { "if-match": tag });
+    expect((await stop('"other"')).status).toBe(412);
+    expect((await stop(`"${etag}"`)).status).toBe(202);
+    expect((await rest.send("POST", `${service("dms-guarded")}/start`, undefined, { "if-match": `"${etag}"` })).status).toBe(412);
+  });
+
+  test("a location that could not stand in an address is refused, and names the field", async () => {
+    const reply = await rest.put(service("dms-nowhere"), { location: "\ud800" });
+    expect(reply.status).toBe(400);
+    expect(errorOf(reply).details).toMatchObject([{ target: "location" }]);
+    expect((await rest.put(service("dms-nowhere"), { location: "West Europe" })).status).toBe(201);
   });
 
   test("delete answers 200, then 204", async () => {
@@ -248,7 +265,9 @@ describe("every request", () => {
     expect((await put("{")).status).toBe(400);
     expect((await put("[]")).status).toBe(400);
     expect((await put("{}", { "content-type": "text/plain" })).status).toBe(415);
-    expect((await put(JSON.stringify({ location: "x".repeat(1_048_600) }))).status).toBe(413);
+    const large = await put(JSON.stringify({ location: "x".repeat(1_048_600) }));
+    expect(large.status).toBe(413);
+    expect(errorOf(large).message).toContain("over 1 MiB");
     expect((await put(JSON.stringify({ location: "x", tags: { a: "y".repeat(300) } }))).status).toBe(400);
   });
 

@@ -110,6 +110,40 @@ describe("creating a task", () => {
     });
   });
 
+  test("takes null for what is not set, as serializers write it, and booleans in any case", async () => {
+    const unset = ["type", "databaseName", "authentication", "passwordSecretUri", "encryptConnection", "trustServerCertificate"];
+    const nulls = Object.fromEntries([...unset, "port", "additionalSettings", "dataSource", "serverVersion"].map((name) => [name, null]));
+    const body = migrateBody([{ name: "a", migrationSetting: { migrateSchema: "True", deferIndexes: "FALSE" } }]);
+    (body.properties["input"] as Record<string, unknown>)["sourceConnectionInfo"] = connection("h", nulls);
+    const made = await rest.put<Task>(task("dms-create", "nulls"), body);
+    expect(made.status, made.text).toBe(201);
+    expect(made.body.properties.input.sourceConnectionInfo).toEqual({
+      type: "PostgreSqlConnectionInfo",
+      serverName: "h",
+      port: 5432,
+      userName: "dms_user",
+      encryptConnection: true,
+      trustServerCertificate: false,
+    });
+    const [command] = await worker.commands("dms-create", idOf(made), 1);
+    expect(command).toMatchObject({ work: { source: { databaseName: "postgres", encryptConnection: true } } });
+    expect((await rest.put(task("dms-create", "nulls"), body)).status).toBe(200);
+  });
+
+  test.each(["pg-src.example.net", "PG_1", "10.0.0.4", "::1", "fe80::1%eth0", "müller.example"])(
+    "takes the host %s",
+    async (serverName) => {
+      const body = connectBody({ serverName, port: "6432", authentication: "sqlauthentication" });
+      const made = await rest.put<Task>(task("dms-create", `host-${Buffer.from(serverName).toString("hex").slice(0, 40)}`), body);
+      expect(made.status, made.text).toBe(201);
+      expect(made.body.properties.input.sourceConnectionInfo).toMatchObject({
+        serverName,
+        port: 6432,
+        authentication: "SqlAuthentication",
+      });
+    },
+  );
+
   test("says what to do when a client has dropped the input of SyncV2", async () => {
     const reply = await rest.put(task("dms-create", "dropped"), {
       properties: { taskType: "Migrate.PostgreSql.AzureDbForPostgreSql.SyncV2" },
@@ -128,6 +162,11 @@ describe("creating a task", () => {
       "a bad setting",
       migrateBody([{ name: "a", sourceSetting: { plugin: "wal2json" } }]),
       "properties.input.selectedDatabases[0].sourceSetting.plugin",
+    ],
+    [
+      "a pattern that no table's name can fit",
+      migrateBody([{ name: "a", migrationSetting: { excludeTables: "public.*,a.b.c" } }]),
+      "properties.input.selectedDatabases[0].migrationSetting.excludeTables",
     ],
     [
       "a setting that is no text",
@@ -155,6 +194,15 @@ describe("creating a task", () => {
     ],
     ["no user", connectBody({ userName: undefined }) as object, "properties.input.sourceConnectionInfo.userName"],
     ["no host", connectBody({ serverName: undefined }) as object, "properties.input.sourceConnectionInfo.serverName"],
+    ["a path instead of a host", connectBody({ serverName: "/tmp" }) as object, "properties.input.sourceConnectionInfo.serverName"],
+    [
+      "a host with a port",
+      connectBody({ serverName: "pg.example.net:5432" }) as object,
+      "properties.input.sourceConnectionInfo.serverName",
+    ],
+    ["a port that is no number", connectBody({ port: true }) as object, "properties.input.sourceConnectionInfo.port"],
+    ["a NUL in a name", connectBody({ userName: "a\0options" }) as object, "properties.input.sourceConnectionInfo.userName"],
+    ["a name that PostgreSQL would cut off", migrateBody([{ name: "é".repeat(40) }]), "properties.input.selectedDatabases[0].name"],
     ["a bad port", connectBody({ port: 70_000 }) as object, "properties.input.sourceConnectionInfo.port"],
     ["an unknown task type", { properties: { taskType: "Migrate.Oracle.AzureDbForPostgreSql.Sync", input: {} } }, "properties.taskType"],
     ["no properties", {}, "properties"],
@@ -191,6 +239,22 @@ describe("creating a task", () => {
     expect(own).toMatchObject({ work: { source: { credential: { kind: "secret", secretId: uri } } } });
     expect(login).toMatchObject({ work: { source: { credential: { kind: "entra" } } } });
     expect((await plane.secretFiles()).some(({ name }) => name.includes(idOf(made)) || name.includes(idOf(entra)))).toBe(false);
+  });
+
+  test("keeps room for the errors of the task beside what the caller keeps with it", async () => {
+    const clientData = (count: number): Record<string, string> =>
+      Object.fromEntries(Array.from({ length: count }, (_, at) => [`key-${at}`, "x".repeat(8_000)]));
+    const at = task("dms-create", "roomy");
+    const put = (count: number): Promise<Reply<Task>> =>
+      rest.put<Task>(at, { properties: { ...migrateBody().properties, clientData: clientData(count) } });
+    expect((await put(52)).status).toBe(413);
+    const made = await put(48);
+    expect(made.status).toBe(201);
+    expect((await put(52)).status).toBe(413);
+    expect((await rest.send("PATCH", at, { properties: { clientData: clientData(52) } })).status).toBe(413);
+    const error = { code: "PG1299", severity: "error" as const, message: "y".repeat(2_000) };
+    await worker.report(idOf(made), 1, [{ kind: "task", event: "failed", errors: Array.from({ length: 30 }, () => error) }]);
+    await until(async () => (await stateOf(at)) === "Failed", "the task's end");
   });
 
   test("refuses what would not fit into a message to the worker", async () => {
@@ -241,6 +305,9 @@ describe("a task that exists", () => {
     expect((await patch('"other"')).status).toBe(412);
     expect((await patch(`"${etag}"`)).status).toBe(200);
     expect((await patch(`"${etag}"`)).status).toBe(412);
+    const command = { commandType: "Migrate.Sync.Complete.Database", input: { databaseName: "listdb" } };
+    const late = await rest.send("POST", `${task("dms-again", "mig")}/command`, command, { "if-match": `"${etag}"` });
+    expect(late.status).toBe(412);
   });
 
   test("is deleted with 200, and with 204 when it is gone", async () => {

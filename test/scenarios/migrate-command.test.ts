@@ -78,6 +78,16 @@ test("migrate that is ended by Ctrl-C pauses; the same command goes on, waits fo
   expect(await second.leaves()).toEqual([]);
 });
 
+test("migrate --set createDatabase=true makes the target database, whatever is in its name", async () => {
+  const name = `${pair.target.name} "é;='`;
+  const to = `postgres://postgres@127.0.0.1:${pair.target.port}/${encodeURIComponent(name)}?sslmode=disable`;
+  const command = migrate(["--target", to, "--set", "createDatabase=True", "--cutover", "when-ready"]);
+  expect(await command.exited, command.output).toBe(0);
+  expect(command.output).toMatch(/Target .*the database will be made/);
+  expect(command.output).toMatch(/has moved\. 2 tables compared, 0 different/);
+  await pair.target.query(`DROP DATABASE "${name.replaceAll('"', '""')}"`);
+});
+
 test("migrate --cancel gives a paused migration up and leaves nothing on either side", async () => {
   const first = migrate();
   await first.says(isFollowing);
@@ -118,6 +128,11 @@ const mistakes = [
     "a URL of something else",
     ["--source", "mysql://u@h/d", "--target", "postgres://u@h/d"],
     /--source is not the URL of a PostgreSQL database/,
+  ],
+  [
+    "a choice of tables that names none",
+    ["--source", "postgres://u@h/d", "--target", "postgres://u@h/d", "--tables", " "],
+    /--tables names no table/,
   ],
   [
     "another word for the cutover",

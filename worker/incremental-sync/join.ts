@@ -7,7 +7,7 @@ import { readTables, type TableDefinition } from "../source/catalog.ts";
 import { readTargetTables } from "../target/find-targets.ts";
 import { listTables, readListedTables, type ListedTable } from "../target/listed-tables.ts";
 import { type Prepared, publish } from "../target/prepare.ts";
-import { selectTables } from "../validation/select-tables.ts";
+import { namesOf, selectTables } from "../validation/select-tables.ts";
 
 /** The migration's tables of these names, and names that mean none. */
 export interface NamedTables {
@@ -15,9 +15,7 @@ export interface NamedTables {
   readonly unknown: readonly string[];
 }
 
-/** A table is meant by its own name, or by that of the partitioned table that it is a part of. */
-const isMeant = (table: TableDefinition, names: ReadonlySet<string>): boolean =>
-  names.has(tableKey(table)) || (table.partitionRoot !== undefined && names.has(tableKey(table.partitionRoot)));
+const isMeant = (table: TableDefinition, names: ReadonlySet<string>): boolean => namesOf(table).some((name) => names.has(tableKey(name)));
 
 /**
  * Finds tables by name. Those that came to the source after the migration began join it when its selection means them: they

@@ -38,6 +38,8 @@ export interface TableDefinition extends TableName {
   readonly hasOtherUniqueKeys?: boolean;
   /** The topmost partitioned table above, when this is a partition. */
   readonly partitionRoot: TableName | undefined;
+  /** The partitioned tables between the root and a partition of a partition. */
+  readonly partitionAncestors?: readonly TableName[];
   /** Keys and bounds from the root down to this partition, as SQL has them: equal paths hold equal rows. */
   readonly partitionPath: string | undefined;
   readonly isUnlogged: boolean;
@@ -72,6 +74,7 @@ interface TableRow {
   readonly name_version: string;
   readonly toast: string;
   readonly file: string;
+  readonly ancestors: string[] | null;
 }
 
 interface ColumnRow {
@@ -109,15 +112,18 @@ const PARTITION_STEP = "pg_get_partkeydef(h.inhparent) || ' ' || pg_get_expr(l.r
 const partitionRoot = (versionNum: number): string =>
   versionNum >= 100_000
     ? `LEFT JOIN (
-         WITH RECURSIVE tree(oid, root, path) AS (
-           SELECT h.inhrelid, h.inhparent, ${PARTITION_STEP}
+         WITH RECURSIVE tree(oid, root, path, between) AS (
+           SELECT h.inhrelid, h.inhparent, ${PARTITION_STEP}, '{}'::oid[]
              FROM pg_inherits h JOIN pg_class p ON p.oid = h.inhparent JOIN pg_class l ON l.oid = h.inhrelid
             WHERE p.relkind = 'p' AND NOT p.relispartition
-           UNION ALL SELECT h.inhrelid, t.root, t.path || '; ' || ${PARTITION_STEP}
+           UNION ALL SELECT h.inhrelid, t.root, t.path || '; ' || ${PARTITION_STEP}, t.between || h.inhparent
              FROM tree t JOIN pg_inherits h ON h.inhparent = t.oid JOIN pg_class l ON l.oid = h.inhrelid)
-         SELECT t.oid, rn.nspname::text AS root_schema, r.relname::text AS root_name, t.path AS partition_path
+         SELECT t.oid, rn.nspname::text AS root_schema, r.relname::text AS root_name, t.path AS partition_path,
+                CASE WHEN t.between <> '{}' THEN ARRAY(SELECT x FROM unnest(t.between) WITH ORDINALITY AS b(oid, n)
+                  JOIN pg_class m ON m.oid = b.oid JOIN pg_namespace mn ON mn.oid = m.relnamespace
+                  CROSS JOIN LATERAL (VALUES (1, mn.nspname::text), (2, m.relname::text)) AS v(k, x) ORDER BY b.n, v.k) END AS ancestors
            FROM tree t JOIN pg_class r ON r.oid = t.root JOIN pg_namespace rn ON rn.oid = r.relnamespace) root ON root.oid = c.oid`
-    : "CROSS JOIN (SELECT NULL::text AS root_schema, NULL::text AS root_name, NULL::text AS partition_path) root";
+    : "CROSS JOIN (SELECT NULL::text AS root_schema, NULL::text AS root_name, NULL::text AS partition_path, NULL::text[] AS ancestors) root";
 
 /** pg_class.relkind: ordinary tables and leaf partitions, or partitioned tables, which hold no rows themselves. */
 type Kind = "r" | "p";
@@ -131,7 +137,7 @@ const tablesSql = (versionNum: number, kind: Kind): string => `
          greatest(c.reltuples, 0)::bigint::text AS rows,
          pk.cols AS pkey, coalesce(pk.immediate, false) AS pkey_immediate, ik.cols AS ikey,
          EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion) AND NOT i.indisprimary) AS other_keys,
-         root.root_schema, root.root_name, root.partition_path,
+         root.root_schema, root.root_name, root.partition_path, root.ancestors,
          ty.xmin::text AS name_version, c.reltoastrelid::text AS toast, coalesce(pg_relation_filenode(c.oid), 0)::text AS file
     FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -203,6 +209,10 @@ const toHistory = ({ name_version: name, toast, file }: TableRow, columns: reado
 
 const digest = (value: unknown): string => createHash("sha1").update(JSON.stringify(value)).digest("base64url");
 
+/** Schemas and names in turn. */
+const namesIn = (words: readonly string[]): TableName[] =>
+  words.flatMap((schema, at) => (at % 2 === 0 ? [{ schema, name: words[at + 1] ?? "" }] : []));
+
 const IDENTITIES: Readonly<Record<string, Column["identity"]>> = { a: "always", d: "byDefault" };
 
 function toColumn(row: ColumnRow): Column {
@@ -230,6 +240,7 @@ function toTable(row: TableRow, columns: readonly Column[]): TableDefinition {
     ...(row.pkey !== null && !row.pkey_immediate ? { isKeyDeferrable: true } : {}),
     ...(row.other_keys ? { hasOtherUniqueKeys: true } : {}),
     partitionRoot: row.root_schema !== null && row.root_name !== null ? { schema: row.root_schema, name: row.root_name } : undefined,
+    ...(row.ancestors === null ? {} : { partitionAncestors: namesIn(row.ancestors) }),
     partitionPath: row.partition_path ?? undefined,
     isUnlogged: row.unlogged,
     hasRowSecurity: row.rowsecurity,

@@ -15,8 +15,12 @@ export interface SelectedTables {
   readonly unknown: readonly string[];
 }
 
-/** A table is meant by its own name, or by that of the partitioned table that it is a part of. */
-const namesOf = (table: TableDefinition): TableName[] => (table.partitionRoot ? [table, table.partitionRoot] : [table]);
+/** A table is meant by its own name, or by that of a partitioned table that it is a part of, at any height. */
+export const namesOf = (table: TableDefinition): TableName[] => [
+  table,
+  ...(table.partitionAncestors ?? []),
+  ...(table.partitionRoot ? [table.partitionRoot] : []),
+];
 
 /**
  * Which of all tables are to be migrated. Pure; the order of `all` is kept.
@@ -52,18 +56,28 @@ function pickMatching(tables: readonly TableDefinition[], patterns: readonly str
 function matcher(pattern: string): (name: TableName) => boolean {
   const parsed = parseTableName(pattern);
   if (!parsed) return () => false;
-  const [schema, name] = [parsed.schema, parsed.name].map(wildcard) as [RegExp, RegExp];
-  return (table) => schema.test(table.schema) && name.test(table.name);
+  const [isSchema, isName] = [wildcard(parsed.schema), wildcard(parsed.name)];
+  return (table) => isSchema(table.schema) && isName(table.name);
 }
 
-const wildcard = (text: string): RegExp =>
-  new RegExp(
-    `^${text
-      .replaceAll(/[.+^${}()|[\]\\]/g, "\\$&")
-      .replaceAll("*", ".*")
-      .replaceAll("?", ".")}$`,
-    "su",
-  );
+/**
+ * `*` and `?` as in a shell. No regular expression: one with many stars takes longer than anybody waits on a name that nearly
+ * fits. Here the last star alone is tried again, so the time is the product of both lengths at most.
+ */
+function wildcard(pattern: string): (name: string) => boolean {
+  const wanted = [...pattern];
+  return (name) => {
+    const given = [...name];
+    let [at, star, resumeAt] = [0, -1, 0];
+    for (let index = 0; index < given.length;) {
+      if (wanted[at] === "*") [star, resumeAt] = [at++, index];
+      else if (wanted[at] === "?" || wanted[at] === given[index]) [at, index] = [at + 1, index + 1];
+      else if (star >= 0) [at, index] = [star + 1, ++resumeAt];
+      else return false;
+    }
+    return wanted.slice(at).every((sign) => sign === "*");
+  };
+}
 
 const PLAIN = /^[^".]+$/s;
 

@@ -39,22 +39,26 @@ describe.each(["10", "17"] as const)("the catalog of PostgreSQL %s", (version) =
     return readTables(client, await versionNum(client)).finally(() => client.end());
   }
 
-  test("a partition knows its topmost table, an inheriting table has none", async () => {
+  test("a partition knows its topmost table and those between, an inheriting table has none", async () => {
     const tables = await tablesOf(
       "CREATE SCHEMA deep",
       "CREATE TABLE log (a int, b int) PARTITION BY RANGE (a)",
       "CREATE TABLE deep.log_1 PARTITION OF log FOR VALUES FROM (1) TO (2) PARTITION BY RANGE (b)",
       "CREATE TABLE log_1_1 PARTITION OF deep.log_1 FOR VALUES FROM (1) TO (2)",
+      "CREATE TABLE deep.log_1_2 PARTITION OF deep.log_1 FOR VALUES FROM (2) TO (3) PARTITION BY LIST (b)",
+      "CREATE TABLE log_1_2_1 PARTITION OF deep.log_1_2 FOR VALUES IN (2)",
       "CREATE TABLE log_2 PARTITION OF log FOR VALUES FROM (2) TO (3)",
       "CREATE TABLE base (a int)",
       "CREATE TABLE derived () INHERITS (base)",
     );
     const root = { schema: "public", name: "log" };
-    expect(tables.map(({ name, partitionRoot }) => [name, partitionRoot])).toEqual([
-      ["base", undefined],
-      ["derived", undefined],
-      ["log_1_1", root],
-      ["log_2", root],
+    const between = (...names: string[]): object[] => names.map((name) => ({ schema: "deep", name }));
+    expect(tables.map(({ name, partitionRoot, partitionAncestors }) => [name, partitionRoot, partitionAncestors])).toEqual([
+      ["base", undefined, undefined],
+      ["derived", undefined, undefined],
+      ["log_1_1", root, between("log_1")],
+      ["log_1_2_1", root, between("log_1", "log_1_2")],
+      ["log_2", root, undefined],
     ]);
   });
 
