@@ -54,7 +54,8 @@ export function startSync(migration: Migration, prepared: Prepared): RunningSync
     limits: { maxChanges: migration.settings.applyGroupMaxChanges, maxBytes: migration.settings.applyGroupMaxMB * 1024 * 1024 },
     decodingMemoryMB: migration.settings.decodingMemoryMB,
     tables: async () => {
-      await showTables(migration); // what was applied and then rolled back with its connection was counted too
+      progress.beginsConnection();
+      await showTables(migration);
       return await readSyncTargets(migration, prepared);
     },
     position: () => readPosition(migration),

@@ -43,9 +43,13 @@ export class SyncProgress {
     }
   }
 
+  /** What a connection before left without a commit was rolled back with it, for whatever reason it ended. */
+  beginsConnection(): void {
+    this.#undecided = [];
+  }
+
   interrupted(thrown: unknown, attempt: number): void {
     const { board, log, tell } = this.#migration;
-    this.#undecided = [];
     tell({ kind: "retried", what: "incremental sync" });
     log.warn({ event: "sync.interrupted", attempt, err: thrown }, "the sync was interrupted; trying again");
     board.interrupted(interruptionOf(thrown), SUBJECT);

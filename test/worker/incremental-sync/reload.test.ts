@@ -50,6 +50,27 @@ describe("tables that are loaded anew", () => {
     await finish();
   });
 
+  test("pieces of a transaction that turn out to be in the loaded rows are not counted", async () => {
+    const { reload, table } = await start({
+      sourceSetting: { plugin: "test_decoding" },
+      migrationSetting: { applyGroupMaxChanges: "100" },
+    });
+    const writer = await pair.source.connect();
+    // So many that some are applied before the last have arrived.
+    await writer.query(`BEGIN${"; UPDATE a SET v = 'in the snapshot'".repeat(60)}`);
+    const reloaded = reload("public.a");
+    const waiting = `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database() AND query ~ 'CREATE_REPLICATION_SLOT'`;
+    await expect.poll(async () => (await pair.source.query(waiting)).rowCount, soon).toBe(1);
+    await writer.query("COMMIT"); // past the position of the sync, before that of the snapshot
+    await writer.end();
+    expect(await reloaded).toEqual([]);
+    await pair.source.query("UPDATE b SET v = 'later' WHERE id = 1");
+    await expect.poll(() => table("b")?.updates, soon).toBe(1);
+    const { rows } = await pair.target.query("SELECT updates::int FROM pgdms.table_sync WHERE table_name = 'a'");
+    expect([table("a")?.updates, rows[0]?.["updates"]]).toEqual([0, 0]);
+    await finish();
+  });
+
   test("a table that cannot be loaded stays behind alone, and is loaded when it is mended", async () => {
     await pair.source.query("UPDATE a SET v = 'too long for it' WHERE id = 250");
     await pair.target.query("ALTER TABLE a ADD CHECK (length(v) < 12)");
