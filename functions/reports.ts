@@ -1,3 +1,4 @@
+import { type ReportedError } from "../contracts/errors.ts";
 import { nextTaskState, isTaskOver } from "../contracts/lifecycle.ts";
 import { foldItem, isNewer, type ReportStamp } from "../contracts/progress.ts";
 import { ReportMessage, type ReportItem, type TaskReport } from "../contracts/reports.ts";
@@ -143,9 +144,19 @@ function foldTask(task: TaskRow, report: TaskReport): TaskRow | undefined {
   return folded === task ? undefined : folded;
 }
 
-function applyEvent(task: TaskRow, { event, errors }: ItemOf<"task">, on: string): TaskRow {
+/** A row holds 480,000 characters, of which what a caller writes may take 400,000 (see requireRoom). */
+const ERROR_CHARS_MAX = 60_000;
+
+/** The first errors, as many as a row has room for. The outputs of databases and tables have theirs besides. */
+function fitting(errors: readonly ReportedError[]): ReportedError[] {
+  let chars = 0;
+  return errors.filter((error, n) => (chars += JSON.stringify(error).length) <= ERROR_CHARS_MAX || n === 0);
+}
+
+function applyEvent(task: TaskRow, { event, errors: reported }: ItemOf<"task">, on: string): TaskRow {
   const state = nextTaskState(task.state, event);
   if (state === undefined) return task;
+  const errors = fitting(reported);
   const same = state === task.state && errors.length === task.errors.length;
   return {
     ...task,

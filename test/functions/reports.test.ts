@@ -7,6 +7,7 @@ import {
   type TableLevelOutput,
   type Task,
 } from "../../contracts/wire.ts";
+import { reported } from "../../contracts/errors.ts";
 import { type ReportItem } from "../../contracts/reports.ts";
 import { startPlane, type Plane } from "./fixtures/plane.ts";
 import { connectBody, errorOf, makeService, migrateBody, restOf, service, task, until, type Reply, type Rest } from "./fixtures/rest.ts";
@@ -230,6 +231,18 @@ describe("folding", () => {
     });
     expect(ended.properties.output).toContainEqual(expect.objectContaining({ id: "dberr|listdb", resultType: "DatabaseLevelErrorOutput" }));
     expect(ended.properties.output).toContainEqual(expect.objectContaining({ id: "err|0001", resultType: "ErrorOutput" }));
+  });
+
+  test("a task ends with more errors than its row has room for", async () => {
+    const taskId = await start("many-errors");
+    const errors = Array.from({ length: 500 }, (_, n) => reported("LoadFailed", { table: `public.t${n}`, detail: "x".repeat(1_000) }));
+    await fold(taskId, 1, [{ kind: "task", event: "failed", errors }]);
+    const { properties } = await read("many-errors");
+    expect(properties).toMatchObject({
+      state: "Failed",
+      errors: expect.arrayContaining([expect.objectContaining({ code: errors[0]?.code })]) as unknown,
+    });
+    expect(properties.errors.length).toBeGreaterThan(10);
   });
 
   test("what cannot be understood is let go, and its content is not logged", async () => {
