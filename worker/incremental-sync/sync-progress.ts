@@ -77,7 +77,8 @@ export class SyncProgress {
     this.#migration.board.change({
       pendingChanges: sync.pendingChanges,
       latencySeconds: sync.latencySeconds,
-      appliedLsn: sync.recordedPosition > LSN_ZERO ? formatLsn(sync.recordedPosition) : null,
+      // Before its first connection the sync knows of none: what a worker before had applied stays.
+      ...(sync.recordedPosition > LSN_ZERO ? { appliedLsn: formatLsn(sync.recordedPosition) } : {}),
     });
   }
 }
