@@ -146,6 +146,17 @@ test("a key whose name is a keyword is a key like others", async () => {
   expect(await partsBySnapshot()).toHaveLength(2);
 });
 
+test("a transaction too large for a group, whose commit test_decoding tells last, is not applied to rows that have it already", async () => {
+  await createLarge();
+  // Larger than what the sockets hold, the rows that are loaded with it first.
+  const meanwhile = async (): Promise<void> =>
+    void (await source.query("INSERT INTO large SELECT i * 2 + 1, i, repeat('new', 2000) FROM generate_series(2999, 1, -2) i"));
+  engine = await start("test_decoding", meanwhile, { limits: { maxChanges: 20, maxBytes: 1024 * 1024 } });
+  await engine.drain();
+  expect(await differences(pair, ["large"])).toEqual([]);
+  expect(await partsBySnapshot()).toHaveLength(2);
+});
+
 test("a row that moves between the parts without a value that it keeps stops the sync with the table's name: nobody has that value", async () => {
   await createLarge();
   // From the last part, which is of the second snapshot, to the first.
