@@ -92,6 +92,7 @@ test.each([
   ["has another unique key", "CREATE UNIQUE INDEX ON large (n)", "UPDATE large SET n = n + 10000"],
   ["was emptied meanwhile", "", "TRUNCATE large; INSERT INTO large VALUES (1, 1, 'only')"],
   ["was rewritten meanwhile", "", "ALTER TABLE large ALTER n TYPE int USING -n"],
+  ["gave its name to another meanwhile", "", "ALTER TABLE large RENAME TO old; CREATE TABLE large AS SELECT id, n + 1 AS n, note FROM old"],
 ])("a table that %s begins again", async (_why, more, meanwhile) => {
   await createLarge(more);
   engine = await start("pgoutput", async () => void (await source.query(meanwhile)));
@@ -107,6 +108,53 @@ test("a key that only the target has keeps its parts of one snapshot", async () 
   await engine.drain();
   expect(await differences(pair, ["large"])).toEqual([]);
   expect(await partsBySnapshot()).toHaveLength(1);
+});
+
+test.each([
+  ["in a tablespace", "SET LOCAL default_tablespace = fast;\nCREATE UNIQUE INDEX large_n_idx ON public.large USING btree (n)"],
+  ["made whole", "ALTER TABLE ONLY public.large ADD CONSTRAINT large_n_key UNIQUE (n)"],
+])("a key that the target gets back later, %s, keeps its parts of one snapshot", async (_how, sql) => {
+  await createLarge();
+  engine = await start("pgoutput", async () => {
+    await target.query(
+      "INSERT INTO pgdms.deferred_ddl (stage, kind, schema_name, table_name, object_name, restore_sql) VALUES ('load', 'index', 'public', 'large', 'key', $1)",
+      [sql],
+    );
+    await source.query("UPDATE large SET n = n + 10000");
+  });
+  await engine.drain();
+  expect(await partsBySnapshot()).toHaveLength(1);
+});
+
+test("a key that is a generated column, which no change names, keeps its parts of one snapshot", async () => {
+  for (const side of [source, target])
+    await side.query("CREATE TABLE large (n int, note text, id int GENERATED ALWAYS AS (n * 2) STORED PRIMARY KEY)");
+  await source.query(`INSERT INTO large SELECT i, repeat(md5(i::text), 8) FROM generate_series(1, ${ROWS}) i; ANALYZE large`);
+  engine = await start("pgoutput", async () => void (await source.query("UPDATE large SET note = 'new' WHERE n % 7 = 0")));
+  await engine.drain();
+  expect(await differences(pair, ["large"])).toEqual([]);
+  expect(await partsBySnapshot()).toHaveLength(1);
+});
+
+test("a key whose name is a keyword is a key like others", async () => {
+  for (const side of [source, target])
+    await side.query(`CREATE TABLE large ("order" int, "Of" int, note text, PRIMARY KEY ("order", "Of"))`);
+  await source.query(`INSERT INTO large SELECT i, 1, repeat(md5(i::text), 8) FROM generate_series(1, ${ROWS}) i; ANALYZE large`);
+  engine = await start("pgoutput", async () => void (await source.query(`UPDATE large SET "order" = -"order" WHERE "order" % 7 = 0`)));
+  await engine.drain();
+  expect(await differences(pair, ["large"])).toEqual([]);
+  expect(await partsBySnapshot()).toHaveLength(2);
+});
+
+test("a transaction too large for a group, whose commit test_decoding tells last, is not applied to rows that have it already", async () => {
+  await createLarge();
+  // Larger than what the sockets hold, the rows that are loaded with it first.
+  const meanwhile = async (): Promise<void> =>
+    void (await source.query("INSERT INTO large SELECT i * 2 + 1, i, repeat('new', 2000) FROM generate_series(2999, 1, -2) i"));
+  engine = await start("test_decoding", meanwhile, { limits: { maxChanges: 20, maxBytes: 1024 * 1024 } });
+  await engine.drain();
+  expect(await differences(pair, ["large"])).toEqual([]);
+  expect(await partsBySnapshot()).toHaveLength(2);
 });
 
 test("a row that moves between the parts without a value that it keeps stops the sync with the table's name: nobody has that value", async () => {

@@ -30,17 +30,23 @@ export async function findMixable(
 }
 
 /** The parts are ranges of a key that every change names, and nothing of the table is missing from the stream. */
-function isToldByKey({ definition }: LoadTable, parts: readonly { readonly range: PartRange }[]): boolean {
+function isToldByKey({ definition, sourceColumns }: LoadTable, parts: readonly { readonly range: PartRange }[]): boolean {
   const { identity, primaryKey, isUnlogged, isKeyDeferrable, hasOtherUniqueKeys } = definition;
   if (isUnlogged || isKeyDeferrable === true || hasOtherUniqueKeys === true) return false;
-  if (!parts.every(({ range }) => range.kind === "key" && range.column === integerKey(definition))) return false;
+  const key = integerKey(definition);
+  // A generated column is in no change.
+  if (key === undefined || !sourceColumns.includes(key)) return false;
+  if (!parts.every(({ range }) => range.kind === "key" && range.column === key)) return false;
   return identity.kind === "full" || (identity.kind === "key" && identity.columns.join("\0") === primaryKey.join("\0"));
 }
 
 const isAlone = ({ table }: TablePlan, plan: LoadPlan): boolean =>
   !table.isTargetPartitioned && plan.filter((other) => tableKey(other.table.target) === tableKey(table.target)).length === 1;
 
-/** What is loaded must be of the table's present file: no change tells what TRUNCATE and ALTER TABLE do to rows. */
+/**
+ * What is loaded must be of the table's present file: no change tells what TRUNCATE and ALTER TABLE do to rows. The table is
+ * looked for by its name, as the load does: another one may have taken it.
+ */
 async function withoutRewritten(
   source: Server,
   tables: readonly LoadTable[],
@@ -49,13 +55,15 @@ async function withoutRewritten(
   const begun = tables.filter((table) => loaded.has(tableKey(table)));
   if (begun.length === 0) return tables;
   const { rows } = await withConnection(source, { purpose: "plan" }, (client) =>
-    client.query<{ oid: number; file: number }>("SELECT oid, relfilenode AS file FROM pg_class WHERE oid = ANY ($1::oid[])", [
-      begun.map(({ definition }) => definition.oid),
-    ]),
+    client.query<{ at: number; file: number }>(
+      `SELECT n::int AS at, c.relfilenode AS file FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS t(schema, name, n)
+         JOIN pg_namespace s ON s.nspname = t.schema JOIN pg_class c ON c.relnamespace = s.oid AND c.relname = t.name`,
+      [begun.map(({ schema }) => schema), begun.map(({ name }) => name)],
+    ),
   );
-  const files = new Map(rows.map(({ oid, file }) => [oid, file]));
+  const files = new Map(rows.map(({ at, file }) => [begun[at - 1], file]));
   const isUnrewritten = (table: LoadTable): boolean =>
-    (loaded.get(tableKey(table)) ?? []).every(({ sourceFile }) => sourceFile === files.get(table.definition.oid));
+    (loaded.get(tableKey(table)) ?? []).every(({ sourceFile }) => sourceFile === files.get(table));
   return tables.filter(isUnrewritten);
 }
 
@@ -74,11 +82,18 @@ async function withoutOtherKeys(target: pg.ClientBase, tables: readonly LoadTabl
   });
 }
 
-/** Constraints get their indexes by statements of their own, exclusion constraints do not. A name that looks so does no harm. */
-const MAKES_KEY = /^CREATE UNIQUE|\bEXCLUDE\b/;
+/**
+ * Constraints get their indexes by statements of their own, which may begin with their tablespace; exclusion constraints, and some
+ * keys, are made whole. A name that looks so does no harm.
+ */
+const MAKES_KEY = /^CREATE UNIQUE|\bEXCLUDE\b|\b(PRIMARY KEY|UNIQUE)\b(?! USING INDEX\b)/m;
 
-/** Whether the statement is that of the primary key, as pg_get_indexdef has it: what looks otherwise counts as another key. */
+/** Whether the statement is that of the primary key, as the server has it: what looks otherwise counts as another key. */
 function isKeyOf({ primaryKey }: TableDefinition, sql: string): boolean {
-  const names = primaryKey.map((name) => (/^[a-z_][a-z0-9_]*$/.test(name) ? name : quoteName(name)));
-  return sql.startsWith("CREATE UNIQUE INDEX") && sql.includes(` USING btree (${names.join(", ")})`);
+  const columns = plain(primaryKey.map(quoteName).join(", "));
+  const isIndex = /^CREATE UNIQUE INDEX/m.test(sql) && plain(sql).includes(` USING btree (${columns})`);
+  return isIndex || plain(sql).includes(` PRIMARY KEY (${columns})`);
 }
+
+/** Without the quotes of names that need none, unless they are keywords: then PostgreSQL has them. */
+const plain = (sql: string): string => sql.replace(/"([a-z_][a-z0-9_]*)"/g, "$1");

@@ -75,12 +75,14 @@ export class GroupBuilder {
     return this.pendingChanges >= maxChanges || this.#wholeBytes + this.#openBytes >= maxBytes;
   }
 
+  /** What may be applied next is a piece of the transaction that is arriving. */
+  get isPieceNext(): boolean {
+    return this.#endLsn === undefined && this.#open.length > 0 && this.isFull;
+  }
+
   /** The next group to apply, or undefined while there is nothing that may be applied. */
   take(): Group | undefined {
-    const whole = this.takeWhole();
-    if (whole) return whole;
-    if (this.#open.length > 0 && this.isFull) return this.#takePiece();
-    return undefined;
+    return this.isPieceNext ? this.#takePiece() : this.takeWhole();
   }
 
   /** The whole transactions that wait, if there are any. */

@@ -255,13 +255,18 @@ export class IncrementalSync {
     if (this.#options.plugin === "pgoutput") {
       const types = await SourceTypes.read(this.#options.source, this.#missedTypes);
       const decoder = new PgoutputDecoder(targets, (oid) => types.name(oid));
-      return { decode: ({ bytes, start, end }) => decoder.decode(bytes, start + FRAME_HEADER_BYTES, end), reached: () => undefined };
+      return {
+        decode: ({ bytes, start, end }) => decoder.decode(bytes, start + FRAME_HEADER_BYTES, end),
+        reached: () => undefined,
+        learnsFirst: () => false,
+      };
     }
     const readName = await sourceNameReader(this.#options.source, encoding, targets.values());
     const decoder = new TestDecodingDecoder(targets, { learned: this.#learned, readName, encoding });
     return {
       decode: (frame) => decoder.decode(frame.bytes.subarray(frame.start + FRAME_HEADER_BYTES, frame.end), frameLsn(frame)),
       reached: (lsn) => decoder.reached(lsn),
+      learnsFirst: () => decoder.learnsFirst(),
     };
   }
 
@@ -296,6 +301,8 @@ interface Decoder {
   readonly decode: (frame: Frame) => StreamEvent;
   /** The source has sent everything before this position. */
   readonly reached: (lsn: Lsn) => void;
+  /** Asked before a piece of a transaction is applied: whether its end must be seen first, and nothing is applied any more. */
+  readonly learnsFirst: () => boolean;
 }
 
 interface ConnectionParts {
@@ -388,10 +395,11 @@ class SyncConnection {
   /** An idle target gets what there is at once; a busy one only full groups, which cost it the least. */
   #pump(): void {
     if (this.#isLearning) return;
-    const { builder, applier } = this.#parts;
+    const { builder, applier, decoder } = this.#parts;
     if (this.#fault) return this.#applyRest(this.#fault.thrown);
     if (this.#inFlight > 0 && !builder.isFull) return;
     if (this.#inFlight === IN_FLIGHT_MAX || (applier.isWorn && this.#inFlight > 0)) return this.#stream?.pause();
+    if (builder.isPieceNext && decoder.learnsFirst()) return void (this.#isLearning = true);
     const group = builder.take();
     if (group) void this.#apply(group);
   }
