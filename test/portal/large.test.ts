@@ -11,6 +11,9 @@ import { startScriptedService, type ScriptedService } from "./scripted/service.t
 /** A task longer than this is felt as a stutter. */
 const longTaskMsMax = 100;
 
+/** How often it is tried to have the machine for ourselves. */
+const ROUNDS_MAX = 6;
+
 let browser: Browser;
 let service: ScriptedService;
 
@@ -52,14 +55,14 @@ test(
       await expect.poll(requests, { timeout: 20_000 }).toBeGreaterThan(before + 1);
     };
     // What the page is to blame for comes every time; what other work on the machine does to it (it costs CPU too: caches, shared
-    // cores), now and then. So the best round tells.
+    // cores), now and then. So one round without it tells.
     const rounds: number[] = [];
-    for (let round = 0; round < 3; round++) {
+    while (rounds.length < ROUNDS_MAX && !rounds.some((longestMs) => longestMs < longTaskMsMax)) {
       const tasks = await recordTasks(page, use);
       expect(tasks.length).toBeGreaterThan(100);
       rounds.push(Math.round(Math.max(...tasks.map(({ cpuMs }) => cpuMs))));
     }
-    console.log(`the longest tasks of three rounds: ${rounds.join(", ")} ms of CPU`);
+    console.log(`the longest task of each round: ${rounds.join(", ")} ms of CPU`);
     expect(Math.min(...rounds)).toBeLessThan(longTaskMsMax);
   },
 );
