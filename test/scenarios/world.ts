@@ -91,6 +91,7 @@ export class World {
   async migrate(
     pairs: readonly { source: TestDatabase; target: TestDatabase }[],
     setting: Record<string, string> = {},
+    sourceSetting: Record<string, string> = {},
   ): Promise<Migration> {
     const name = `migrate-${randomUUID().slice(0, 8)}`;
     const [first] = pairs;
@@ -102,6 +103,7 @@ export class World {
         name: source.name,
         targetDatabaseName: target.name,
         migrationSetting: setting,
+        sourceSetting,
       })),
     });
     return new Migration(this, name);
