@@ -37,7 +37,8 @@ interface Row {
   readonly ended_on: string | null;
 }
 
-const bound = (text: string | null): bigint | undefined => (text === null ? undefined : BigInt(text));
+/** The bound of a range as the bookkeeping has it; undefined: open. */
+export const bound = (text: string | null): bigint | undefined => (text === null ? undefined : BigInt(text));
 
 function toRange(row: Row): PartRange {
   const [from, to] = [bound(row.range_from), bound(row.range_to)];

@@ -1,6 +1,7 @@
 import type pg from "pg";
 import { formatLsn, LSN_NEVER, parseLsn, type Lsn } from "../../contracts/lsn.ts";
 import { tableKey, type TableName } from "../../contracts/tables.ts";
+import { bound } from "../full-load/ledger.ts";
 import { type LoadedPart, loadedParts, type LoadedParts } from "../incremental-sync/loaded-parts.ts";
 
 /** Changes of a table that were applied by this worker and the ones before it. */
@@ -91,5 +92,3 @@ async function readLoadedParts(client: pg.ClientBase): Promise<Map<string, Loade
   }
   return parts;
 }
-
-const bound = (text: string | null): bigint | undefined => (text === null ? undefined : BigInt(text));
