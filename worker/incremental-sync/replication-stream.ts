@@ -3,7 +3,7 @@ import { type Socket } from "node:net";
 import pg, { type Client, type ClientConfig } from "pg";
 import { LogicalReplicationService } from "pg-logical-replication";
 import { MigrationError } from "../../contracts/errors.ts";
-import { formatLsn, laterLsn, LSN_ZERO, type Lsn } from "../../contracts/lsn.ts";
+import { formatLsn, LSN_ZERO, type Lsn } from "../../contracts/lsn.ts";
 import { quoteLiteral, quoteName } from "../postgres/quote.ts";
 import { clientConfig, connectError } from "../postgres/connect.ts";
 import { ConnectionLost, failureCode } from "../postgres/failures.ts";
@@ -218,9 +218,14 @@ export class ReplicationStream {
     });
   }
 
-  /** Everything before this position is durable on the target; the source may forget it. */
+  /**
+   * Everything before this position is durable on the target; the source may forget it. It is told at once: a worker that
+   * ends a moment later leaves nothing to be decoded again, and the source can let its WAL go.
+   */
   confirm(durableLsn: Lsn): void {
-    this.#durableLsn = laterLsn(this.#durableLsn, durableLsn);
+    if (durableLsn <= this.#durableLsn) return;
+    this.#durableLsn = durableLsn;
+    if (this.#statusTimer !== undefined) this.#sendStatus();
   }
 
   get durableLsn(): Lsn {

@@ -226,6 +226,24 @@ describe.each(["pgoutput", "test_decoding"] as const)("incremental sync by %s", 
     await sync.stop();
   });
 
+  test("a sync that is stopped has told the source all that is durable", async () => {
+    await onBoth("CREATE TABLE t (id int PRIMARY KEY)");
+    const sync = await startSync(pair, plugin);
+    for (let n = 1; n <= 3; n++) {
+      await pair.source.query(`INSERT INTO t SELECT g FROM generate_series(${n * 100}, ${n * 100 + 99}) g`);
+      await sync.caughtUp();
+    }
+    const durable = sync.sync.position;
+    await sync.stop();
+    const confirmed = async () => {
+      const { rows } = await pair.source.query(
+        "SELECT confirmed_flush_lsn::text AS lsn FROM pg_replication_slots WHERE database = current_database() AND NOT active",
+      );
+      return rows.map(({ lsn }) => parseLsn(String(lsn)) >= durable);
+    };
+    await expect.poll(confirmed).toEqual([true]);
+  });
+
   test("a walsender that is killed is replaced, and nothing is lost or doubled", async () => {
     await onBoth("CREATE TABLE t (id int PRIMARY KEY, n int)");
     const sync = await startSync(pair, plugin);
