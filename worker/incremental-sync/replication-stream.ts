@@ -150,7 +150,7 @@ class OwnReader {
 const SMALL_READ_BYTES = 48 * 1024;
 
 /** How long the socket rests between two small reads while the sync is behind. */
-const REST_MS = 20;
+const REST_MS = 30;
 
 /**
  * The source's change stream: `pg-logical-replication` with its dangerous defaults off. The library keeps the connection

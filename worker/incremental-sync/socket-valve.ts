@@ -29,7 +29,8 @@ export class SocketValve {
     this.#isClosed = true;
     const handle = this.#handle();
     if (!handle?.readStop) return void this.#socket.pause();
-    handle.reading = false;
+    // Node starts a handle that says it is not reading with the next tick after a chunk (Socket._read in lib/net.js).
+    handle.reading = true;
     handle.readStop();
   }
 
@@ -38,7 +39,6 @@ export class SocketValve {
     this.#isClosed = false;
     const handle = this.#handle();
     if (!handle?.readStart) return void this.#socket.resume();
-    handle.reading = true;
     handle.readStart();
   }
 
