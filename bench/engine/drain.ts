@@ -33,7 +33,7 @@ interface Consumer {
   readonly title: string;
   readonly target: string;
   /** Reads the backlog that has gathered; the sample ends when the marker is on the target. */
-  drain(marker: number): Promise<Sample>;
+  drain(marker: Marker): Promise<Sample>;
   remove(): Promise<void>;
 }
 
@@ -48,12 +48,12 @@ export async function benchDrain(options: SuiteOptions): Promise<Work[]> {
   await pair.source.run(SOURCE, drainSchema, ...drainRows(sizes, rounds), drainProcedures, "CREATE PUBLICATION bench FOR ALL TABLES");
   const consumers = await startConsumers(options, sizes);
   const works: Work[] = [];
-  let marker = 0;
+  let lastMarker = 0;
   for (const drain of options.drains) {
     const work = newWork("drain", `drain ${drain}`, gatesOf(drain, consumers), [`${changesOf(drain, sizes)} changes`]);
     for (let round = 0; round < rounds; round++) {
       const madeMs = Date.now();
-      await makeBacklog(options, backlog(drain, sizes, round), ++marker);
+      const marker = await makeBacklog(options, backlog(drain, sizes, round), ++lastMarker);
       say(`drain ${drain}, round ${round + 1}: backlog made in ${((Date.now() - madeMs) / 1000).toFixed(1)} s`);
       for (const consumer of rotated(consumers, round)) {
         await Promise.all([pair.source.run("postgres", "CHECKPOINT"), pair.target.run("postgres", "CHECKPOINT")]);
@@ -86,18 +86,41 @@ async function startConsumers(options: SuiteOptions, sizes: DrainSizes): Promise
   return [ours, ...natives];
 }
 
-/** The marker is a row of its own, committed last. */
-async function makeBacklog({ pair }: SuiteOptions, statement: string, marker: number): Promise<void> {
+/** A row of its own, committed last. */
+interface Marker {
+  readonly id: number;
+  /** The source's position behind it. */
+  readonly lsn: string;
+}
+
+async function makeBacklog({ pair }: SuiteOptions, statement: string, id: number): Promise<Marker> {
   await pair.source.run(
     SOURCE,
     "SET synchronous_commit = off",
     statement,
     "SET synchronous_commit = on",
-    `INSERT INTO marker VALUES (${marker})`,
+    `INSERT INTO marker VALUES (${id})`,
   );
+  const session = await pair.source.connect(SOURCE);
+  const { rows } = await session.query<{ lsn: string }>("SELECT pg_current_wal_insert_lsn()::text AS lsn");
+  await session.end();
+  return { id, lsn: rows[0]?.lsn ?? "" };
 }
 
-async function nativeConsumer({ pair }: SuiteOptions, { title, options }: NativeSetting): Promise<Consumer> {
+/**
+ * Waits until the slot that is read would begin behind the marker. A slot steps forward at the records of running transactions
+ * that a checkpoint writes; without it the next drain would decode this one again, for whoever comes first in a round.
+ */
+async function settled({ pair }: SuiteOptions, { lsn }: Marker): Promise<void> {
+  const session = await pair.source.connect(SOURCE);
+  const behind = "SELECT FROM pg_replication_slots WHERE active AND restart_lsn < $1::pg_lsn";
+  do await session.query("CHECKPOINT");
+  while ((await session.query(behind, [lsn])).rowCount !== 0);
+  await session.end();
+}
+
+async function nativeConsumer(suite: SuiteOptions, { title, options }: NativeSetting): Promise<Consumer> {
+  const { pair } = suite;
   const target = `drain_${options.name}`;
   await pair.target.run("postgres", `CREATE DATABASE ${target} TEMPLATE drain_template`);
   const subscription = new Subscription(
@@ -113,9 +136,10 @@ async function nativeConsumer({ pair }: SuiteOptions, { title, options }: Native
       const session = await pair.target.connect(target);
       const sample = await measured(clusters(pair), async () => {
         await subscription.enable();
-        await arrives(session, "marker", marker);
+        await arrives(session, "marker", marker.id);
       });
       await session.end();
+      await settled(suite, marker);
       await subscription.disable();
       return sample;
     },
@@ -141,10 +165,11 @@ async function pgdmsConsumer(options: SuiteOptions): Promise<Consumer> {
       const session = await pair.target.connect(target);
       await pgdms.startWorker();
       const connected = await migration.connected();
-      const sample = await measured([...clusters(pair), pgdms.worker], () => arrives(session, "marker", marker));
+      const sample = await measured([...clusters(pair), pgdms.worker], () => arrives(session, "marker", marker.id));
       const value = (Date.now() - connected.getTime()) / 1000;
       const peakMB = pgdms.peakMB();
       await session.end();
+      await settled(options, marker);
       await migration.ready();
       await pgdms.stopWorker();
       return { value, usage: { ...sample.usage, pgdms: { cpuSeconds: sample.usage["pgdms"]?.cpuSeconds ?? 0, peakMB } } };
