@@ -187,6 +187,12 @@ export const settingDefinitions = {
     default: "0",
     help: "How fast the full load of this database may read the source, all its streams together. 0: as fast as it goes. A slower load keeps the slot's WAL longer.",
   },
+  maxSourceLatencyMs: {
+    map: "sourceSetting",
+    type: { kind: "integer", min: 0, max: 3_600_000, unit: "ms" },
+    default: "1000",
+    help: "When the source takes longer than this for a trivial query, the full load of this database reads with one connection less, time and again, down to one; when it has long answered in half the time, with one more. 0: always with fullLoadStreams.",
+  },
   maxSnapshotAgeMinutes: {
     map: "sourceSetting",
     type: { kind: "integer", min: 0, max: 525_600, unit: "min" },

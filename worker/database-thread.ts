@@ -6,6 +6,7 @@ import { migrateDatabase } from "./migration.ts";
 import { Orders } from "./orders.ts";
 import { ProgressBoard } from "./progress-board.ts";
 import { serverFor } from "./secrets.ts";
+import { LoadPace } from "./source/pace.ts";
 import { tlsOf } from "./tls-settings.ts";
 
 // The thread of one database: wires its messages to a migration, and ends with it.
@@ -44,11 +45,14 @@ const board = new ProgressBoard({
   isTakenOver: job.epoch > 1,
 });
 
+const settings = requireSettings(selected);
+
 await migrateDatabase({
   job,
   source: serverFor("source", tlsOf(job.source, selected.sourceSetting), job.secrets),
   target: serverFor("target", tlsOf(job.target, selected.targetSetting), job.secrets),
-  settings: requireSettings(selected),
+  settings,
+  pace: new LoadPace(settings.fullLoadStreams, settings.maxSourceLatencyMs),
   ownership: { taskId: job.taskId, epoch: job.epoch },
   board,
   orders,

@@ -18,6 +18,7 @@ import { isTransient } from "./postgres/failures.ts";
 import { withRetry } from "./postgres/retry.ts";
 import { type ProgressBoard } from "./progress-board.ts";
 import { type Server } from "./postgres/server.ts";
+import { type LoadPace } from "./source/pace.ts";
 import { underSourceWatch } from "./source/source-watch.ts";
 import { EpochTooLow, readMigration } from "./target/bookkeeping.ts";
 import { showKnownProgress } from "./target/known-progress.ts";
@@ -40,6 +41,8 @@ export interface Migration {
   readonly signal: AbortSignal;
   readonly log: Logger;
   readonly tell: (message: FromDatabase) => void;
+  /** How much of itself the load may use, by how the source answers. */
+  readonly pace: LoadPace;
   /** Resolves when the end of this database was written down where it lasts. */
   readonly endRecorded: Promise<void>;
 }

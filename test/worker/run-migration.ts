@@ -9,6 +9,7 @@ import { createLogger } from "../../worker/log.ts";
 import { migrateDatabase } from "../../worker/migration.ts";
 import { Orders } from "../../worker/orders.ts";
 import { ProgressBoard } from "../../worker/progress-board.ts";
+import { LoadPace } from "../../worker/source/pace.ts";
 import { type TestDatabase } from "../setup/databases.ts";
 
 /** One database's migration, run here without threads and broker: everything that the worker does on both servers. */
@@ -72,6 +73,7 @@ export function runMigration(
     sourceSetting: setting.sourceSetting ?? {},
     targetSetting: setting.targetSetting ?? {},
   };
+  const settings = requireSettings(maps);
   let toldEnd: DatabaseEnd | undefined;
   let resolveEndRecorded: () => void = () => undefined;
   let resolveEnded: (ended: Awaited<RunningMigration["ended"]>) => void = () => undefined;
@@ -99,7 +101,8 @@ export function runMigration(
     },
     source: source.server,
     target: target.server,
-    settings: requireSettings(maps),
+    settings,
+    pace: new LoadPace(settings.fullLoadStreams, settings.maxSourceLatencyMs),
     ownership: { taskId, epoch },
     board: new ProgressBoard({ databaseName: source.name, targetDatabaseName: target.name, send: take, log, isTakenOver: epoch > 1 }),
     orders,
@@ -183,7 +186,7 @@ export async function lineTo(port: number): Promise<Line> {
 }
 
 /** The database by another way. */
-export const through = (database: TestDatabase, { port }: Line): TestDatabase => {
+export const through = (database: TestDatabase, { port }: Pick<Line, "port">): TestDatabase => {
   const reference = { ...database.reference, port };
   return { ...database, reference, server: { ...database.server, connection: reference } };
 };

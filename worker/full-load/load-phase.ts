@@ -111,13 +111,13 @@ async function loadUnder(
   prepared: Prepared,
   { plan, snapshot, mayBegin, signal }: Load & { readonly mayBegin: () => boolean },
 ): Promise<void> {
-  const { settings, board, tell } = migration;
+  const { settings, board, tell, pace } = migration;
   const onProgress = (done: number, total: number): void => board.change({ step: `building indexes (${done} of ${total})` });
   const restore = await withRetry(
     () => startTableRestore({ ...restoreOptions(migration, signal), onProgress }),
     retrying(migration, signal),
   );
-  board.change({ step: "loading tables" });
+  board.change({ step: pace.step });
   // Indexes of a table that takes the rows of several wait for the last of them.
   const waiting = await countWaiting(migration, plan);
   try {
@@ -155,12 +155,13 @@ async function loadUnder(
 
 /** What every load of the migration has in common, the first one and those that tables have anew. */
 export const loadOptions = (
-  { source, target, ownership, settings }: Migration,
+  { source, target, ownership, settings, pace }: Migration,
   { canBeReplica, clientEncoding }: Prepared,
   { plan, snapshot, signal }: Load,
 ): LoadOptions => ({
   ...{ source, target, ownership, settings, canBeReplica, clientEncoding, plan, snapshot, signal },
   throttle: throttleOf(settings.maxLoadMBps),
+  allowedStreams: () => pace.allowed,
 });
 
 /** The table that could not be loaded stays behind; the others go on. */

@@ -1,4 +1,5 @@
 import { setMaxListeners } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
 import { MigrationError } from "../../contracts/errors.ts";
 import { type Settings } from "../../contracts/settings.ts";
 import { displayName, tableKey } from "../../contracts/tables.ts";
@@ -19,6 +20,12 @@ import { loadPurpose, LoadStream, type StreamOptions } from "./stream.ts";
 /** Progress within a part is told this often at most. */
 const PROGRESS_INTERVAL_MS = 250;
 
+/** A stream that must not read looks so often whether it may again. */
+const TURN_INTERVAL_MS = 250;
+
+/** In the middle of a part it reads a stretch at least so often: a connection that stood still for long would be taken for dead. */
+const REST_MS_MAX = 5_000;
+
 /** How far one table is: rows of finished parts, bytes of all parts. */
 export interface LoadProgress {
   readonly rows: number;
@@ -34,6 +41,8 @@ export interface LoadOptions extends StreamOptions {
   readonly onSnapshotImported?: () => void;
   /** Asked before a table, or a part that may be of another snapshot, is begun; false leaves it to one. Something is begun under each. */
   readonly mayBegin?: () => boolean;
+  /** How many streams may read now, from 1 on; asked again and again. Left out: all. */
+  readonly allowedStreams?: () => number;
   /** Told when a table's first part begins, as bytes pass, and with each part. */
   readonly onProgress?: (table: LoadTable, progress: LoadProgress) => void;
   /** Told once for each table that this call has finished. */
@@ -88,6 +97,8 @@ class Load {
   private hasBegun: boolean;
   private readonly imported = new Set<LoadStream>();
   private readonly streams: LoadStream[] = [];
+  /** Those that have not ended. */
+  private readonly reading: LoadStream[] = [];
   private readonly streamCount: number;
 
   constructor(options: LoadOptions, { left, loads, mixable }: Begin) {
@@ -118,10 +129,15 @@ class Load {
 
   /** One stream takes part after part. Without its snapshot it gives its part back and ends; the others go on. */
   private async runStream(signal: AbortSignal): Promise<void> {
-    const stream = new LoadStream({ ...this.options, signal });
+    const throttle = (bytes: number): Promise<void> | undefined => {
+      const rest = this.options.throttle?.(bytes);
+      return this.mayRead(stream) ? rest : this.turnOf(stream, signal, REST_MS_MAX);
+    };
+    const stream = new LoadStream({ ...this.options, throttle, signal });
     this.streams.push(stream);
+    this.reading.push(stream);
     try {
-      for (let work = this.takeWork(); work; work = this.takeWork()) {
+      for (let work = await this.nextWork(stream, signal); work; work = await this.nextWork(stream, signal)) {
         try {
           await this.loadPart(stream, work, signal);
         } catch (thrown) {
@@ -135,7 +151,25 @@ class Load {
       await stream.close();
     } finally {
       stream.destroy();
+      this.reading.splice(this.reading.indexOf(stream), 1);
     }
+  }
+
+  private async nextWork(stream: LoadStream, signal: AbortSignal): Promise<PartWork | undefined> {
+    while (this.queue.length > 0 && !this.mayRead(stream)) await this.turnOf(stream, signal, REST_MS_MAX);
+    return this.takeWork();
+  }
+
+  /** The streams that were there first may read; the first of those that are left always does, so the load goes on. */
+  private mayRead(stream: LoadStream): boolean {
+    const { allowedStreams } = this.options;
+    return allowedStreams === undefined || this.reading.indexOf(stream) < Math.max(1, allowedStreams());
+  }
+
+  /** Waits until the stream may read, or for so long. */
+  private async turnOf(stream: LoadStream, signal: AbortSignal, msMax: number): Promise<void> {
+    const untilMs = performance.now() + msMax;
+    while (!this.mayRead(stream) && performance.now() < untilMs) await sleep(TURN_INTERVAL_MS, undefined, { signal });
   }
 
   /** The next part; once nothing further may be begun, the next one of the tables that must be finished. */

@@ -8,6 +8,8 @@ import { readSlot } from "./slot.ts";
 export interface SourceSample {
   /** Where the source writes its WAL now. */
   readonly currentLsn: Lsn;
+  /** How long it took to say so, which costs it nothing: the way there and back, and how busy it is. */
+  readonly latencyMs: number;
   /** WAL that the slot keeps from being recycled. */
   readonly walHeldBytes: number;
   /** False before it is made, and once somebody dropped it. */
@@ -101,8 +103,11 @@ export class SourceMonitor {
         `pgdms: ${this.#names.task} load`,
       ]);
       const keepMB = numberOrNull(rows[0]?.keep_mb);
+      const askedMs = performance.now();
+      const currentLsn = await readCurrentLsn(client, version);
       return {
-        currentLsn: await readCurrentLsn(client, version),
+        currentLsn,
+        latencyMs: performance.now() - askedMs,
         walHeldBytes: slot?.walHeldBytes ?? 0,
         hasSlot: slot !== undefined,
         walStatus: slot?.walStatus ?? null,

@@ -76,7 +76,18 @@ class SourceWatch {
 
   async #measure(): Promise<void> {
     const sample = await this.#monitor.read();
-    if (sample) this.#judge(sample);
+    if (!sample) return;
+    this.#judge(sample);
+    this.#setPace(sample.latencyMs);
+  }
+
+  /** What the load reads, the application on the source waits for. */
+  #setPace(latencyMs: number): void {
+    const { pace, log, settings, board } = this.#migration;
+    if (!pace.answered(latencyMs)) return;
+    if (pace.isShownBy(board.database.step)) board.change({ step: pace.step });
+    const streams = { allowed: pace.allowed, of: settings.fullLoadStreams, latencyMs: Math.round(latencyMs) };
+    log.info({ event: "load.pace", ...streams }, "the load uses another number of its streams, by how long the source takes to answer");
   }
 
   #judge(sample: SourceSample): void {

@@ -6,6 +6,7 @@ import { type Migration } from "../../../worker/migration.ts";
 import { Orders } from "../../../worker/orders.ts";
 import { connect } from "../../../worker/postgres/connect.ts";
 import { type Server } from "../../../worker/postgres/server.ts";
+import { LoadPace } from "../../../worker/source/pace.ts";
 import { ProgressBoard } from "../../../worker/progress-board.ts";
 import { deferDefinitions } from "../../../worker/schema/deferral.ts";
 import { takeOver } from "../../../worker/target/bookkeeping.ts";
@@ -68,6 +69,7 @@ function migration(target: Server = pair.target.server): Migration & { readonly 
     signal: orders.signal,
     log,
     tell: () => undefined,
+    pace: new LoadPace(1, 0),
     endRecorded: Promise.resolve(),
     messages,
   };

@@ -218,6 +218,45 @@ describe.each([
     await holder.end();
   });
 
+  test("with one stream allowed one table is read at a time, although more streams are there", async () => {
+    await both([1, 2, 3, 4, 5].map((n) => `CREATE TABLE t${n} (id int PRIMARY KEY, note text)`).join(";"));
+    for (const n of [1, 2, 3, 4, 5]) await source.query(`INSERT INTO t${n} SELECT i, repeat('x', 100) FROM generate_series(1, 2000) i`);
+    const reading = new Set<string>();
+    let most = 0;
+    await loadTables(
+      await optionsOf(await planOf(await tables()), {
+        allowedStreams: () => 1,
+        onProgress: ({ name }) => (most = Math.max(most, reading.add(name).size)),
+        onTableLoaded: ({ name }) => reading.delete(name),
+      }),
+    );
+    expect(most).toBe(1);
+    await expectEqual("t1", "t2", "t3", "t4", "t5");
+  });
+
+  test("a stream that is not allowed any more stops in the middle of its table, and ends it when another one is done", async () => {
+    await both("CREATE TABLE a (id int, note text); CREATE TABLE b (id int, note text)");
+    for (const table of ["a", "b"])
+      await source.query(`INSERT INTO ${table} SELECT i, repeat(md5(i::text), 30) FROM generate_series(1, 8000) i`);
+    const bytesOf = new Map<string, number>();
+    const loaded: string[] = [];
+    let whenFirstWasLoaded: number[] = [];
+    await loadTables(
+      await optionsOf(await planOf(await tables()), {
+        allowedStreams: () => (bytesOf.size < 2 ? 2 : 1),
+        onProgress: ({ name }, { bytes }) => bytesOf.set(name, bytes),
+        onTableLoaded: ({ name }) => {
+          if (loaded.push(name) === 1) whenFirstWasLoaded = [...bytesOf.values()];
+        },
+      }),
+    );
+    const [first, second] = loaded.map((name) => bytesOf.get(name) ?? 0);
+    expect(first).toBe(second);
+    expect(whenFirstWasLoaded).toContain(first);
+    expect(Math.min(...whenFirstWasLoaded)).toBeLessThan((second ?? 0) / 2);
+    await expectEqual("a", "b");
+  });
+
   test("under a new snapshot finished tables stay and half loaded ones begin again", async () => {
     await both(`${LARGE_OF_TWO_KEYS}; CREATE TABLE small (id int PRIMARY KEY)`);
     await source.query(`${fillLarge}; INSERT INTO small VALUES (1)`);

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from "vitest";
 import { type DatabaseProgress } from "../../../contracts/reports.ts";
 import { startPostgres, type PostgresServer } from "../../../local/postgres.ts";
+import { TcpProxy } from "../../faults/tcp-proxy.ts";
 import { createDatabase, type TestDatabase } from "../../setup/databases.ts";
 import { contents, leftOnSource, leftOnTarget } from "../../scenarios/world.ts";
 import { lineTo, runMigration, through } from "../run-migration.ts";
@@ -128,6 +129,20 @@ describe("what the migration holds back on its source", () => {
     expect(bytes).toBeGreaterThan(6_000_000);
     expect(Date.now() - startedMs).toBeGreaterThan((bytes / MB) * 1000 * 0.9);
     await migration.until("snapshot let go", ({ snapshotAgeSeconds }) => snapshotAgeSeconds === null);
+    migration.orders.cancel();
+    expect(await migration.ended).toMatchObject({ end: "CANCELLED" });
+  });
+
+  test("a source that answers late is read with fewer streams, and the step says so", async () => {
+    for (const database of [source, target]) await database.query("CREATE TABLE u (id int PRIMARY KEY, note text)");
+    for (const table of ["t", "u"])
+      await source.query(`INSERT INTO ${table} SELECT g, repeat('x', 1000) FROM generate_series(2001, 10000) g`);
+    const line = await TcpProxy.open(server.port);
+    clean.push(() => line.close());
+    line.delay(60);
+    const setting = { migrationSetting: { fullLoadStreams: "2" }, sourceSetting: { maxLoadMBps: "1", maxSourceLatencyMs: "50" } };
+    const migration = runMigration({ source: through(source, line), target }, setting);
+    await migration.until("slower", ({ step }) => step === "loading tables (1 of 2 streams: the source answers late)");
     migration.orders.cancel();
     expect(await migration.ended).toMatchObject({ end: "CANCELLED" });
   });
