@@ -8,6 +8,7 @@ import { DRAINS } from "./engine/data.ts";
 import { benchDrain } from "./engine/drain.ts";
 import { benchLatency } from "./engine/latency.ts";
 import { benchLoad, type SuiteOptions } from "./engine/load.ts";
+import { benchReading } from "./engine/reading.ts";
 import { findTools, missingTools, type Tools } from "./engine/peers.ts";
 import { Pgdms } from "./engine/pgdms.ts";
 import { gatesMissed, recordOf, tableOf } from "./engine/report.ts";
@@ -25,6 +26,7 @@ const suites = {
   latency: benchLatency,
   "small-tables": benchSmallTables,
   "stream-format": benchStreamFormat,
+  reading: benchReading,
 } satisfies Record<string, (options: SuiteOptions) => Promise<Work[]>>;
 type Suite = keyof typeof suites;
 
