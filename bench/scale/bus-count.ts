@@ -6,7 +6,6 @@ import { type Counting } from "./storage-count.ts";
 /** Performatives of AMQP 1.0 (part 2, "transport"), by the number of their descriptor. */
 const ATTACH = 0x12;
 const TRANSFER = 0x14;
-const DISPOSITION = 0x15;
 
 /** Every AMQP conversation begins with a header of eight bytes. */
 const PROTOCOL_HEADER = Buffer.from("AMQP");
@@ -16,8 +15,8 @@ const SMALL_ULONG = 0x53;
 
 /**
  * Passes AMQP on to a broker and counts what one part says and hears, as `<part> sent <queue>`, `<part> sent bytes <queue>`,
- * `<part> received <queue>`, `<part> settled`, `<part> attached <queue>` and `<part> asked` (requests to the management of an
- * entity: locks renewed, states of sessions).
+ * `<part> received <queue>`, `<part> attached <queue>`, `<part> asked management` (of an entity: locks renewed, states of
+ * sessions) and `<part> asked cbs` (the right to a link).
  */
 export async function countBus(targetPort: number, part: string, counts: Counts): Promise<Counting> {
   const open = new Set<Socket>();
@@ -83,7 +82,6 @@ class Ear {
     const channel = frame.readUInt16BE(6);
     if (performative === ATTACH) this.#attach(channel, readList(body));
     else if (performative === TRANSFER) this.#transfer(channel, readList(body), frame.length);
-    else if (performative === DISPOSITION && this.#direction === "out") this.#disposition(readList(body));
   }
 
   #attach(channel: number, fields: readonly Typed[]): void {
@@ -100,18 +98,11 @@ class Ear {
     const address = this.#links.get(`${channel}/${String(fields[0]?.value)}`) ?? "";
     const isLast = fields[5]?.value !== true;
     if (address.includes("$")) {
-      if (isLast && this.#direction === "out") this.#counts.add(`${this.#part} asked`);
+      if (isLast && this.#direction === "out") this.#counts.add(`${this.#part} asked ${address.replace(/^.*\$/, "")}`);
       return;
     }
     const verb = this.#direction === "out" ? "sent" : "received";
     this.#counts.add(`${this.#part} ${verb} bytes ${address}`, bytes);
     if (isLast) this.#counts.add(`${this.#part} ${verb} ${address}`);
-  }
-
-  /** Of a receiver: what it has done with messages. */
-  #disposition([role, first, last]: readonly Typed[]): void {
-    if (role?.value !== true) return;
-    const from = Number(first?.value);
-    this.#counts.add(`${this.#part} settled`, Number(last?.value ?? from) - from + 1);
   }
 }

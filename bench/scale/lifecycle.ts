@@ -19,6 +19,7 @@ export async function measureLifecycle(stage: Stage, { seconds }: { readonly sec
   const { pgdms, signal } = stage;
   await makeDatabases(stage, ["warm_up", DATABASE]);
   await throughAll(stage, "warm_up"); // what is opened at its first use is open
+  await sleep(ARRIVE_MS, undefined, { signal });
   const nothing = await window(stage, Math.max(seconds, 60)); // the watchdog looks once a minute
   const whole1 = await whole(stage, async () => {
     await throughAll(stage, DATABASE);

@@ -11,6 +11,9 @@ export const ROWS = 100;
 /** What a worker knows is sent within this time. */
 const REPORTED_MS = 2_000;
 
+/** What the control plane has read it has written down within this time. */
+const FOLDED_MS = 1_000;
+
 /** Makes databases on both ends; the target's tables are empty. */
 export async function makeDatabases({ pair }: Stage, names: readonly string[]): Promise<void> {
   const tables = Array.from(
@@ -62,5 +65,6 @@ export async function stateOf(
 export async function reportsArrive({ counts, signal }: Stage): Promise<void> {
   await sleep(REPORTED_MS, undefined, { signal });
   const sent = sumOf(counts.totals(), /^worker sent reports$/);
-  while (sumOf(counts.totals(), /^functions settled$/) < sent) await sleep(50, undefined, { signal });
+  while (sumOf(counts.totals(), /^functions received reports$/) < sent) await sleep(50, undefined, { signal });
+  await sleep(FOLDED_MS, undefined, { signal });
 }

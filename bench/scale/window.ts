@@ -67,16 +67,15 @@ function begin({ pgdms, functions, counts }: Stage): Taken {
 
 /** As the broker would count them: what a worker sends and what the control plane receives of it are two operations. */
 function busFigures(totals: Totals): Figures {
-  const data = sumOf(totals, / sent (?!bytes)/, / received (?!bytes)/);
   return {
     "messages to the control plane": sumOf(totals, /^worker sent reports$/),
     "KB of them": sumOf(totals, /^worker sent bytes reports$/) / 1024,
     "messages read by the control plane": sumOf(totals, /^functions received reports$/),
-    "messages to the worker": sumOf(totals, /^worker received /),
-    "messages settled": sumOf(totals, /^(functions|worker) settled$/),
+    "commands read by the worker": sumOf(totals, /^worker received commands-/),
+    "events told": sumOf(totals, /^functions sent events$/),
+    "sends and receives, all together": sumOf(totals, / sent (?!bytes)/, / received (?!bytes)/),
+    "locks renewed, states of sessions": sumOf(totals, / asked management$/),
     "sessions accepted by the control plane": sumOf(totals, /^functions attached reports$/),
-    "locks renewed, states of sessions": sumOf(totals, /^(functions|worker) asked$/),
-    "sends and receives": data,
   };
 }
 
