@@ -44,6 +44,8 @@ export interface BoardOptions {
   readonly targetDatabaseName: string;
   readonly send: (items: readonly ReportItem[]) => void;
   readonly log: Logger;
+  /** Moves the moments at which a quiet database is reported: those of one task go into one message, those of others do not meet. */
+  readonly quietOffsetMs?: number;
   /** A worker before has reported: figures are held back until it is known how far it had come (see open). */
   readonly isTakenOver?: boolean;
 }
@@ -187,7 +189,11 @@ export class ProgressBoard {
   #flushDue(): void {
     const told = this.#told;
     const isQuiet = told !== undefined && [...this.#changed.values()].every((item) => isAtRest(told.database, item));
-    if (!isQuiet || Date.now() - told.atMs >= QUIET_INTERVAL_MS) this.flush();
+    if (!isQuiet || this.#quietTurn(Date.now()) > this.#quietTurn(told.atMs)) this.flush();
+  }
+
+  #quietTurn(timeMs: number): number {
+    return Math.floor((timeMs + (this.#options.quietOffsetMs ?? 0)) / QUIET_INTERVAL_MS);
   }
 
   #log(): void {

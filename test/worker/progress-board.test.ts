@@ -57,6 +57,27 @@ test("what is news is reported at once, with all that is known by then", () => {
   }
 });
 
+test("quiet databases of one task are reported at the same moments, those of others at other moments", () => {
+  const log = createLogger("silent", "test");
+  const moments = (offsetMs: number, startMs: number): number[] => {
+    const found = new Set<number>();
+    vi.setSystemTime(startMs);
+    const send = (): void => void found.add(Math.floor(Date.now() / 500));
+    const one = new ProgressBoard({ databaseName: "b", targetDatabaseName: "b", send, log, quietOffsetMs: offsetMs });
+    for (let n = 0; n < 120; n++) {
+      one.change({ lagBytes: n, xminAge: n });
+      vi.advanceTimersByTime(500);
+    }
+    const all = [...found]; // before the end, which tells what waits
+    one.close();
+    return all.map((at) => (at * 500) % 10_000).slice(3);
+  };
+  const [first, sibling, other] = [moments(3_000, 100_000), moments(3_000, 204_000), moments(8_000, 100_000)];
+  expect(new Set(first).size).toBe(1);
+  expect(new Set([...first, ...sibling]).size).toBe(1);
+  expect(other).not.toContain(first[0]);
+});
+
 test("what waits is reported at the end", () => {
   restless(3);
   const before = told.length;
