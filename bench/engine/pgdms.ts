@@ -210,6 +210,7 @@ class WorkerLog {
   readonly #path: string;
   readonly #lines: Line[] = [];
   #file: FileHandle | undefined;
+  #reading: Promise<void> | undefined;
   #rest = "";
   #isClosed = false;
 
@@ -233,11 +234,18 @@ class WorkerLog {
 
   async close(): Promise<void> {
     this.#isClosed = true;
+    await this.#reading;
     await this.#file?.close();
     this.#file = undefined;
   }
 
-  async #readOn(): Promise<void> {
+  /** Several may wait at once, and there is one place in the file. */
+  #readOn(): Promise<void> {
+    this.#reading ??= this.#read().finally(() => (this.#reading = undefined));
+    return this.#reading;
+  }
+
+  async #read(): Promise<void> {
     if (this.#isClosed) return;
     this.#file ??= await open(this.#path);
     const text = await this.#file.read({ buffer: Buffer.alloc(1024 * 1024) });

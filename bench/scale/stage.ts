@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { Teardown } from "../../local/environment/teardown.ts";
 import { type Metered, processOf } from "../engine/meter.ts";
 import { Pgdms } from "../engine/pgdms.ts";
@@ -30,6 +31,7 @@ export interface Stage {
 
 /** Sets all up; the teardown ends it. */
 export async function startStage(teardown: Teardown): Promise<Stage> {
+  setMaxListeners(0, teardown.signal); // each writer and each wait of a fleet ends with it
   const counts = new Counts();
   const pair = await teardown.start(
     () => startPair("embedded", SERVER_SETTINGS),
