@@ -26,10 +26,20 @@ export interface EnvironmentOptions {
   readonly workerSettings?: Readonly<Record<string, string>> | undefined;
   /** Further settings of the control plane. */
   readonly functionsSettings?: Readonly<Record<string, string>> | undefined;
+  /** Stands between the parts, for whoever counts what passes. */
+  readonly between?: Between | undefined;
   /** Ends a start that is under way. */
   readonly signal?: AbortSignal | undefined;
   /** What a person at the terminal should know: a worker that died, for example. */
   readonly say?: ((line: string) => void) | undefined;
+}
+
+/** Each method takes a connection string and answers the one that the part gets instead. */
+export interface Between {
+  /** From the control plane to its tables. */
+  tables(connectionString: string): Promise<string>;
+  /** From a part to the broker; workers share theirs. */
+  serviceBus(connectionString: string, part: "functions" | "worker"): Promise<string>;
 }
 
 /** All of pgdms on this machine. */
@@ -107,13 +117,26 @@ async function startParts(options: EnvironmentOptions, teardown: Teardown): Prom
     built,
   ]);
   const serviceBusConnection = `Endpoint=sb://127.0.0.1:${broker.first.ready[1]};SharedAccessKeyName=local;SharedAccessKey=local;UseDevelopmentEmulator=true;`;
-  const shared = { ServiceBusConnection: serviceBusConnection, SECRETS_FILE_DIR: folder.secrets, REPORTS_QUEUE: "reports" };
-  const settings = { ...functionsSettings, ...shared, TablesConnection: storage.connectionString, ...options.functionsSettings };
+  const shared = { SECRETS_FILE_DIR: folder.secrets, REPORTS_QUEUE: "reports" };
+  const { between = nothingBetween } = options;
+  const settings = {
+    ...functionsSettings,
+    ...shared,
+    ServiceBusConnection: await between.serviceBus(serviceBusConnection, "functions"),
+    TablesConnection: await between.tables(storage.connectionString),
+    ...options.functionsSettings,
+  };
   await writeFile(folder.settingsFile, JSON.stringify({ IsEncrypted: false, Values: settings }, undefined, 2), { mode: 0o600 });
   const pool = new WorkerPool({
     root,
     logs: folder.logs,
-    env: { ...inherited(), LOG_LEVEL: "info", ...shared, ...options.workerSettings },
+    env: {
+      ...inherited(),
+      LOG_LEVEL: "info",
+      ...shared,
+      ServiceBusConnection: await between.serviceBus(serviceBusConnection, "worker"),
+      ...options.workerSettings,
+    },
     perService: options.workers ?? 1,
     replace: options.replaceWorkers ?? true,
     signal,
@@ -153,6 +176,11 @@ async function startParts(options: EnvironmentOptions, teardown: Teardown): Prom
     stop: () => teardown.stop(),
   };
 }
+
+const nothingBetween: Between = {
+  tables: (connectionString) => Promise.resolve(connectionString),
+  serviceBus: (connectionString) => Promise.resolve(connectionString),
+};
 
 const stopPart = (part: Restartable): Promise<void> => part.stop();
 

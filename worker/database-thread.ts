@@ -42,6 +42,7 @@ const board = new ProgressBoard({
   targetDatabaseName: selected.targetDatabaseName,
   send: (items) => tell({ kind: "items", items }),
   log,
+  quietOffsetMs: Number.parseInt(job.taskId.slice(0, 8), 16),
   isTakenOver: job.epoch > 1,
 });
 

@@ -15,6 +15,21 @@ import { type Logger } from "./log.ts";
 /** How often what has changed is handed on. */
 const FLUSH_INTERVAL_MS = 500;
 
+/** What moves by itself, also where there is nothing to do, is handed on by itself only so often. */
+const QUIET_INTERVAL_MS = 10_000;
+
+/** Positions and ages on the source: the other databases of its server move them too. */
+const RESTLESS: ReadonlySet<string> = new Set<keyof DatabaseProgress>([
+  "appliedLsn",
+  "lagBytes",
+  "walHeldBytes",
+  "walGrowthBytesPerSecond",
+  "walFullInSeconds",
+  "snapshotAgeSeconds",
+  "xminAge",
+  "catalogXminAge",
+]);
+
 /** How often the figures of the database go to the log, where alerts read them. */
 const LOG_INTERVAL_MS = 60_000;
 
@@ -29,11 +44,16 @@ export interface BoardOptions {
   readonly targetDatabaseName: string;
   readonly send: (items: readonly ReportItem[]) => void;
   readonly log: Logger;
+  /** Moves the moments at which a quiet database is reported: those of one task go into one message, those of others do not meet. */
+  readonly quietOffsetMs?: number;
   /** A worker before has reported: figures are held back until it is known how far it had come (see open). */
   readonly isTakenOver?: boolean;
 }
 
-/** What is known of a database's migration at this moment. The phases write on it; what changed is reported twice a second. */
+/**
+ * What is known of a database's migration at this moment. The phases write on it; what changed is reported twice a second, and
+ * every ten seconds where nothing moves but what always does: most of a fleet is quiet, and each report costs the control plane.
+ */
 export class ProgressBoard {
   readonly #options: BoardOptions;
   readonly #tables = new Map<string, TableProgress>();
@@ -42,13 +62,15 @@ export class ProgressBoard {
   readonly #interruptions = new Map<string, Finding>();
   readonly #timers: readonly NodeJS.Timeout[];
   #database: DatabaseProgress;
+  /** The database as it was handed on last, and when. */
+  #told: { readonly database: DatabaseProgress; readonly atMs: number } | undefined;
   #isOpen: boolean;
 
   constructor(options: BoardOptions) {
     this.#options = options;
     this.#isOpen = options.isTakenOver !== true;
     this.#database = unreportedDatabase(options.databaseName, options.targetDatabaseName);
-    this.#timers = [setInterval(() => this.flush(), FLUSH_INTERVAL_MS), setInterval(() => this.#log(), LOG_INTERVAL_MS)];
+    this.#timers = [setInterval(() => this.#flushDue(), FLUSH_INTERVAL_MS), setInterval(() => this.#log(), LOG_INTERVAL_MS)];
     for (const timer of this.#timers) timer.unref();
   }
 
@@ -148,16 +170,30 @@ export class ProgressBoard {
     this.#changed.set("cutover", { kind: "cutoverReport", databaseName: this.#options.databaseName, ...report });
   }
 
+  /** Hands on what changed, at once. */
   flush(): void {
     const items = [...this.#changed].filter(([, item]) => this.#isOpen || !isFigure(item));
     if (items.length === 0) return;
-    for (const [key] of items) this.#changed.delete(key);
+    for (const [key, item] of items) {
+      this.#changed.delete(key);
+      if (item.kind === "database") this.#told = { database: item, atMs: Date.now() };
+    }
     this.#options.send(items.map(([, item]) => item));
   }
 
   close(): void {
     for (const timer of this.#timers) clearInterval(timer);
     this.flush();
+  }
+
+  #flushDue(): void {
+    const told = this.#told;
+    const isQuiet = told !== undefined && [...this.#changed.values()].every((item) => isAtRest(told.database, item));
+    if (!isQuiet || this.#quietTurn(Date.now()) > this.#quietTurn(told.atMs)) this.flush();
+  }
+
+  #quietTurn(timeMs: number): number {
+    return Math.floor((timeMs + (this.#options.quietOffsetMs ?? 0)) / QUIET_INTERVAL_MS);
   }
 
   #log(): void {
@@ -172,6 +208,15 @@ export class ProgressBoard {
 
 /** What later reports must not fall behind. */
 const isFigure = ({ kind }: ReportItem): boolean => kind === "database" || kind === "table";
+
+/** Nothing of it moved but what moves by itself. That a restless figure comes or goes is worth telling. */
+function isAtRest(before: DatabaseProgress, item: ReportItem): boolean {
+  if (item.kind !== "database") return false;
+  return Object.entries(item).every(([name, value]) => {
+    const old = before[name as keyof DatabaseProgress];
+    return value === old || (RESTLESS.has(name) && value !== null && old !== null);
+  });
+}
 
 const emptyTable = (databaseName: string, { schema, name }: TableName): TableProgress => ({
   kind: "table",

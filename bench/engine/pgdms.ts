@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { isTaskOver } from "../../contracts/lifecycle.ts";
 import { Client } from "../../local/client.ts";
-import { DEFAULT_SERVICE, type Environment, startEnvironment } from "../../local/environment.ts";
+import { DEFAULT_SERVICE, type Environment, type EnvironmentOptions, startEnvironment } from "../../local/environment.ts";
 import { readMigration, troubleOf, type MigrationView } from "../../local/watch.ts";
 import { forgetPeak, peakMB, processOf } from "./meter.ts";
 import { type ServerPair } from "./servers.ts";
@@ -15,8 +15,11 @@ const Line = z.object({
   time: z.iso.datetime(),
   event: z.string().optional(),
   taskId: z.string().optional(),
+  databaseName: z.string().optional(),
   phase: z.string().optional(),
   durationMs: z.number().optional(),
+  /** The state that a database is in from now on. */
+  to: z.string().optional(),
 });
 type Line = z.infer<typeof Line>;
 
@@ -33,14 +36,27 @@ export class Pgdms {
     this.#log = new WorkerLog(this.#worker.logFile);
   }
 
-  static async start(signal: AbortSignal): Promise<Pgdms> {
+  static async start(
+    signal: AbortSignal,
+    more: Pick<EnvironmentOptions, "workerSettings" | "functionsSettings" | "between"> = {},
+  ): Promise<Pgdms> {
     const nodeOptions = process.env["BENCH_WORKER_NODE_OPTIONS"]; // to profile it
-    const workerSettings: Record<string, string> = nodeOptions === undefined ? {} : { NODE_OPTIONS: nodeOptions };
-    const environment = await startEnvironment({ port: 0, replaceWorkers: false, workerSettings, signal });
+    const profiled: Record<string, string> = nodeOptions === undefined ? {} : { NODE_OPTIONS: nodeOptions };
+    const workerSettings = { ...profiled, ...more.workerSettings };
+    const environment = await startEnvironment({ port: 0, replaceWorkers: false, ...more, workerSettings, signal });
     const pgdms = new Pgdms(environment, signal);
     await pgdms.client.putService();
     await pgdms.client.putProject();
     return pgdms;
+  }
+
+  /** A client of another resource group: its service has seats of its own, and the same workers. */
+  async clientOf(resourceGroup: string, signal: AbortSignal): Promise<Client> {
+    const scope = { subscription: "bench", resourceGroup, service: DEFAULT_SERVICE, project: "bench" };
+    const client = new Client(this.environment.url, scope, signal);
+    await client.putService();
+    await client.putProject();
+    return client;
   }
 
   /** The worker's CPU time and memory. */
@@ -88,6 +104,11 @@ export class Pgdms {
     return this.#log.until(isIt);
   }
 
+  /** What the worker that runs now has logged of a task so far. */
+  linesOf(taskId: string): readonly Line[] {
+    return this.#log.linesOf(taskId);
+  }
+
   async stop(): Promise<void> {
     await this.#log.close();
     await this.environment.stop();
@@ -111,13 +132,13 @@ interface MigrationNames {
 export class BenchMigration {
   readonly #pgdms: Pgdms;
   readonly #names: MigrationNames;
-  readonly #taskId: string;
+  readonly taskId: string;
   readonly #putMs: number;
 
   constructor(pgdms: Pgdms, names: MigrationNames, taskId: string, putMs: number) {
     this.#pgdms = pgdms;
     this.#names = names;
-    this.#taskId = taskId;
+    this.taskId = taskId;
     this.#putMs = putMs;
   }
 
@@ -162,7 +183,7 @@ export class BenchMigration {
   }
 
   #isOurs({ taskId }: Line): boolean {
-    return taskId === this.#taskId;
+    return taskId === this.taskId;
   }
 
   /** A migration that ends early must not be waited for. */
@@ -189,6 +210,7 @@ class WorkerLog {
   readonly #path: string;
   readonly #lines: Line[] = [];
   #file: FileHandle | undefined;
+  #reading: Promise<void> | undefined;
   #rest = "";
   #isClosed = false;
 
@@ -206,13 +228,24 @@ class WorkerLog {
     }
   }
 
+  linesOf(taskId: string): readonly Line[] {
+    return this.#lines.filter((line) => line.taskId === taskId);
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true;
+    await this.#reading;
     await this.#file?.close();
     this.#file = undefined;
   }
 
-  async #readOn(): Promise<void> {
+  /** Several may wait at once, and there is one place in the file. */
+  #readOn(): Promise<void> {
+    this.#reading ??= this.#read().finally(() => (this.#reading = undefined));
+    return this.#reading;
+  }
+
+  async #read(): Promise<void> {
     if (this.#isClosed) return;
     this.#file ??= await open(this.#path);
     const text = await this.#file.read({ buffer: Buffer.alloc(1024 * 1024) });

@@ -64,9 +64,14 @@ const settings = {
   max_locks_per_transaction: "1024",
 };
 
-/** Starts source and target. @throws Error with the server's output when one does not start */
-export async function startPair(programs: Programs): Promise<ServerPair> {
-  const [source, target] = await Promise.all([startServer(programs), startServer(programs)]);
+/**
+ * Starts source and target.
+ * @param more settings beside those that all benches have
+ * @throws Error with the server's output when one does not start
+ */
+export async function startPair(programs: Programs, more: Readonly<Record<string, string>> = {}): Promise<ServerPair> {
+  const all = { ...settings, ...more };
+  const [source, target] = await Promise.all([startServer(programs, all), startServer(programs, all)]);
   return {
     source,
     target,
@@ -76,8 +81,9 @@ export async function startPair(programs: Programs): Promise<ServerPair> {
   };
 }
 
-async function startServer(programs: Programs): Promise<BenchServer> {
-  const started = programs === "embedded" ? await startPostgres({ version: EMBEDDED, settings }) : await startFrom(programs.folder);
+async function startServer(programs: Programs, all: Readonly<Record<string, string>>): Promise<BenchServer> {
+  const started =
+    programs === "embedded" ? await startPostgres({ version: EMBEDDED, settings: all }) : await startFrom(programs.folder, all);
   const client = await connectTo(started.port, "postgres");
   const { rows } = await client.query<{ version: string }>("SELECT current_setting('server_version') AS version");
   await client.end();
@@ -107,7 +113,7 @@ interface Started {
 }
 
 /** A server of programs that are not ours, in a temporary folder that goes with it. */
-async function startFrom(folder: string): Promise<Started> {
+async function startFrom(folder: string, all: Readonly<Record<string, string>>): Promise<Started> {
   const user = runAs();
   const dataDir = await mkdtemp(join(tmpdir(), temporaryFolderPrefix));
   if (user.uid !== undefined) await chown(dataDir, user.uid, user.gid);
@@ -120,7 +126,7 @@ async function startFrom(folder: string): Promise<Started> {
     program: join(folder, "postgres"),
     dataDir,
     port,
-    settings,
+    settings: all,
     user,
     removeFolder: dataDir,
   });

@@ -19,7 +19,7 @@ import { type SyncTable } from "./sync-table.ts";
 /** Statements of one pipeline when changes are applied one by one: bounds the answers held in memory. */
 const IN_ORDER_CHUNK = 1_000;
 
-/** Prepared statements of one session; past that a new session is cheaper than the memory they hold on the target. */
+/** Prepared statements of one session; past that they are all dropped, for the memory that they hold on the target. */
 const STATEMENTS_MAX = 2_000;
 
 const UNIQUE_VIOLATION = "23505";
@@ -50,9 +50,15 @@ export class Applier {
     this.#position = position;
   }
 
-  /** The session has gathered more than is good for it: open another one, between two transactions. */
+  /** The session has gathered more statements than is good for it: forget them, between two transactions. */
   get isWorn(): boolean {
     return this.#statements.size > STATEMENTS_MAX && !this.#isOpen;
+  }
+
+  /** Drops all statements. A new session instead would read the definitions of all tables anew: seconds, where they are thousands. */
+  async forgetStatements(): Promise<void> {
+    this.#statements.clear();
+    await this.#session.forgetStatements();
   }
 
   /**

@@ -425,8 +425,7 @@ class SyncConnection {
       if (group.endLsn !== undefined) this.#stream?.confirm(this.#parts.confirmable(group.endLsn));
       onPending(builder.pendingChanges + this.#applyingChanges);
       onDurable(group, counts);
-      if (applier.isWorn && this.#inFlight === 0)
-        throw Object.assign(new Error("the target session has gathered enough statements"), { code: "57P05" });
+      if (applier.isWorn && this.#inFlight === 0) await applier.forgetStatements();
       if (!this.#fault) this.#stream?.resume();
       this.#pump();
     } catch (thrown) {

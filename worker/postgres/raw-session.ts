@@ -147,6 +147,12 @@ export class RawSession {
     return exchanges.flatMap((exchange) => exchange.stepResults());
   }
 
+  /** Drops every prepared statement; nothing that uses one may be under way. Those that are used again are given again. */
+  async forgetStatements(): Promise<void> {
+    this.parsed.clear();
+    await this.query("DEALLOCATE ALL");
+  }
+
   /** For the COPY in passing: sends one message and gives its answers to the exchange, COPY data to the sink. */
   async exchange(exchange: Exchange, write: (writer: MessageWriter) => void, copySink?: CopySink): Promise<void> {
     await this.request([exchange], () => {

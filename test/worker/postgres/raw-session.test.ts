@@ -144,6 +144,21 @@ describe("pipelines", () => {
     expect(again.map(({ rowCount, error }) => error ?? rowCount)).toEqual([1, 1]);
   });
 
+  test("statements that were forgotten are gone from the server, and are given again when they are used again", async () => {
+    const session = await open();
+    await session.query("CREATE TEMP TABLE p (a int8, b text)");
+    await session.pipeline([insert("1", "a")]);
+    const statements = async (): Promise<string[]> =>
+      (await session.query("SELECT name FROM pg_prepared_statements")).flatMap(({ rows }) => rows.map(([name]) => String(name)));
+    expect(await statements()).toEqual(["ins"]);
+    const forgotten = session.forgetStatements();
+    const after = await session.pipeline([insert("2", "b"), insert("3", "c")]); // asked before the answer came
+    await forgotten;
+    expect(after.map(({ rowCount, error }) => error ?? rowCount)).toEqual([1, 1]);
+    await session.forgetStatements();
+    expect(await statements()).toEqual([]);
+  });
+
   test("a COPY that cannot start, or breaks on a row, leaves the session in step", async () => {
     const session = await open();
     await session.query("CREATE TEMP TABLE p (a int8, b text)");
