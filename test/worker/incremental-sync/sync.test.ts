@@ -166,28 +166,25 @@ describe.each(["pgoutput", "test_decoding"] as const)("incremental sync by %s", 
     await sync.stop();
   });
 
-  test.runIf(plugin === "pgoutput")(
-    "changes of very many tables go through one connection, whose statements are dropped when they are many",
-    async () => {
-      const tables = 700; // three statements each: more than a session keeps
-      const each = (statement: string): string =>
-        `DO $$ BEGIN FOR i IN 1..${tables} LOOP EXECUTE format('${statement}', i); END LOOP; END $$`;
-      await onBoth(each("CREATE TABLE many_%s (id int PRIMARY KEY, n int)"));
-      const sync = await startSync(pair, plugin);
-      for (const statement of [
-        "INSERT INTO many_%s VALUES (1, 0), (2, 0)",
-        "UPDATE many_%s SET n = 1 WHERE id = 1",
-        "DELETE FROM many_%s WHERE id = 2",
-        "INSERT INTO many_%s VALUES (3, 0)",
-      ]) {
-        await pair.source.query(each(statement));
-        await sync.caughtUp();
-      }
-      for (const n of [1, 350, tables]) await expectSame(`SELECT id, n FROM many_${n} ORDER BY id`);
-      expect(sync.connections()).toBe(1);
-      await sync.stop();
-    },
-  );
+  test("changes of very many tables go through one connection, whose statements are dropped when they are many", async () => {
+    const tables = 700; // three statements each: more than a session keeps
+    const each = (statement: string): string =>
+      `DO $$ BEGIN FOR i IN 1..${tables} LOOP EXECUTE format('${statement}', i); END LOOP; END $$`;
+    await onBoth(each("CREATE TABLE many_%s (id int PRIMARY KEY, n int)"));
+    const sync = await startSync(pair, plugin);
+    for (const statement of [
+      "INSERT INTO many_%s VALUES (1, 0), (2, 0)",
+      "UPDATE many_%s SET n = 1 WHERE id = 1",
+      "DELETE FROM many_%s WHERE id = 2",
+      "INSERT INTO many_%s VALUES (3, 0)",
+    ]) {
+      await pair.source.query(each(statement));
+      await sync.caughtUp();
+    }
+    for (const n of [1, 350, tables]) await expectSame(`SELECT id, n FROM many_${n} ORDER BY id`);
+    expect(sync.connections()).toBe(1);
+    await sync.stop();
+  });
 
   test("TRUNCATE stands in its place between other changes", async () => {
     await onBoth("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY REFERENCES a)");
