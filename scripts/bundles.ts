@@ -22,4 +22,5 @@ export const localParts: readonly Bundle[] = [
   { entry: "local/functions-host/main.ts", outfile: "dist/local/functions-host.js", kind: "local" },
   { entry: "local/broker/main.ts", outfile: "dist/local/broker.js", kind: "local" },
   { entry: "node_modules/azurite/dist/src/table/main.js", outfile: "dist/local/table-storage.js", kind: "local" },
+  { entry: "functions/store/store.ts", outfile: "dist/local/store.cjs", kind: "functions" },
 ];
