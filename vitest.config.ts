@@ -6,7 +6,7 @@ import { keepTemporaryFilesInMemory } from "./test/setup/temporary-folder.ts";
 keepTemporaryFilesInMemory(process.env);
 
 /** Halves of the product, tested in the process of the test. The other tests start programs, end them in every way, and measure. */
-const inProcess = ["test/{contracts,docs,functions,infra,worker}/**/*.test.ts"];
+const inProcess = ["test/{contracts,docs,fidelity,functions,infra,worker}/**/*.test.ts"];
 
 const common = {
   pool: "forks",

@@ -103,18 +103,16 @@ async function startParts(options: EnvironmentOptions, teardown: Teardown): Prom
     () => openDataFolder(options.dataDir),
     (opened) => opened.release(),
   );
-  const built = ensureBuilt(root, signal);
+  await ensureBuilt(root, signal);
   const [storage, broker] = await Promise.all([
     teardown.start(
       () => RestartableStorage.start(folder.tables, signal),
       (started) => started.stop(),
     ),
     teardown.start(async () => {
-      await built; // the broker's program too
       const start = (port: number): Promise<Part> => startBroker(folder, { port, lockSeconds: options.lockSeconds }, signal);
       return new Restartable(await start(0), ({ ready }) => start(Number(ready[1])), signal);
     }, stopPart),
-    built,
   ]);
   const serviceBusConnection = `Endpoint=sb://127.0.0.1:${broker.first.ready[1]};SharedAccessKeyName=local;SharedAccessKey=local;UseDevelopmentEmulator=true;`;
   const shared = { SECRETS_FILE_DIR: folder.secrets, REPORTS_QUEUE: "reports" };

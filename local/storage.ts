@@ -2,9 +2,8 @@ import { fork, type ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { endWithParent, letUsExit } from "./end-with-parent.ts";
 import { freePort } from "./free-port.ts";
 
@@ -23,6 +22,8 @@ export interface TableStorageOptions {
   readonly dataDir?: string;
 }
 
+/** Azurite's program for tables, in one file. */
+const program = join(dirname(import.meta.dirname), "dist/local/table-storage.js");
 const accountName = "pgdms";
 const startTimeoutMs = 60_000;
 const stopTimeoutMs = 10_000;
@@ -31,7 +32,7 @@ const keptOutputChars = 4_000;
 
 /**
  * Starts Azurite's table service (and nothing else of it) as a child process on 127.0.0.1. It ends when this process ends, SIGKILL
- * included, and then too writes everything down. Throws when `port` is taken or Azurite does not start.
+ * included, and then too writes everything down. It must have been built. Throws when `port` is taken or Azurite does not start.
  */
 export async function startTableStorage(options: TableStorageOptions = {}): Promise<TableStorage> {
   const dataDir = options.dataDir === undefined ? undefined : resolve(options.dataDir);
@@ -57,7 +58,6 @@ async function accountKey(dataDir: string | undefined): Promise<string> {
 
 /** Answers the child once it serves, or what it said when it ended first. */
 async function startAzurite(port: number, key: string, dataDir: string | undefined): Promise<ChildProcess | string> {
-  const program = createRequire(import.meta.url).resolve("azurite/dist/src/table/main.js");
   const persistence = dataDir === undefined ? ["--inMemoryPersistence"] : ["--location", dataDir];
   const flags = ["--tableHost", "127.0.0.1", "--tablePort", String(port), "--silent", "--disableTelemetry", "--skipApiVersionCheck"];
   const { NODE_OPTIONS: _ours, ...environment } = process.env; // our loaders and inspectors are not for Azurite

@@ -22,7 +22,7 @@ const builds: readonly Build[] = [
   {
     script: "scripts/build-local.ts",
     outputs: localParts.map(({ outfile }) => outfile),
-    sources: ["local/functions-host", "local/broker", "scripts/build-local.ts", ...scripts, "package-lock.json"],
+    sources: ["local/functions-host", "local/broker", "functions", "contracts", "scripts/build-local.ts", ...scripts, "package-lock.json"],
   },
   {
     script: "scripts/build-portal.ts",

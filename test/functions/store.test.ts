@@ -1,11 +1,11 @@
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { fromChunks, RowTooLarge, toChunks } from "../../functions/store/document.ts";
 import { afterPrefix, encodeKey, encodeNames } from "../../functions/store/keys.ts";
 import { LostRace, retryingRaces } from "../../functions/store/races.ts";
 import { openStore, type Store } from "../../functions/store/store.ts";
 import { workerKey, workersOfService, type WorkerRow } from "../../functions/store/workers.ts";
-import { startTableStorage, type TableStorage } from "../../local/storage.ts";
+import { emptyTables } from "./fixtures/tables.ts";
 
 /** As it travels in UTF-8: half a character becomes a replacement. */
 const wellFormed = (text: string): string => Buffer.from(text).toString();
@@ -50,15 +50,12 @@ describe("documents", () => {
 });
 
 describe("tables", () => {
-  let storage: TableStorage;
   let store: Store;
   beforeAll(async () => {
-    storage = await startTableStorage();
-    store = openStore({ connectionString: storage.connectionString }, () => {
+    store = openStore({ connectionString: await emptyTables() }, () => {
       throw new Error("a connection string needs no identity");
     });
   });
-  afterAll(() => storage.stop());
 
   const worker = (workerId: string, maxTasks = 1): WorkerRow => ({
     version: 1,

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { openControlPlane, type ControlPlane } from "../../functions/control-plane.ts";
 import { tasksToDispatch } from "../../functions/dispatch.ts";
 import { endpointsOf } from "../../functions/endpoints.ts";
@@ -15,33 +15,32 @@ import { watch } from "../../functions/watchdog.ts";
 import { pgdmsEntities } from "../../local/broker/entities.ts";
 import { connectionStringFor, startBroker, type Broker } from "../../local/broker/server.ts";
 import { freePort } from "../../local/free-port.ts";
-import { startTableStorage, type TableStorage } from "../../local/storage.ts";
 import { reported } from "../../contracts/errors.ts";
 import { type ReportItem } from "../../contracts/reports.ts";
 import { type Task } from "../../contracts/wire.ts";
 import { startAutomation } from "./fixtures/bus.ts";
 import { connectBody, GROUP, migrateBody, projectBody, SUBSCRIPTION } from "./fixtures/rest.ts";
+import { emptyTables } from "./fixtures/tables.ts";
 import { database, reportMessage, startWorker } from "./fixtures/worker.ts";
 
 const quiet = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
 describe("when Service Bus is out of reach", () => {
-  let storage: TableStorage;
+  let connectionString: string;
   let plane: ControlPlane;
   let port: number;
   let dir: string;
   let time: Date;
   const brokers: Broker[] = [];
   beforeAll(async () => {
-    storage = await startTableStorage();
+    connectionString = await emptyTables();
   });
-  afterAll(() => storage.stop());
   beforeEach(async () => {
     port = await freePort();
     dir = await mkdtemp(join(tmpdir(), "pgdms-watchdog-"));
     time = new Date();
     const opened = openControlPlane({
-      tables: { connectionString: storage.connectionString },
+      tables: { connectionString },
       serviceBus: { connectionString: connectionStringFor(port) },
       secrets: { dir },
       auth: { mode: "none" },
