@@ -22,7 +22,7 @@ const usage = `npm run bench:scale [-- options]
   --databases A,B    sizes of the fleet, rising; default 1,5,10,20, with --quick 1,5
   --seconds N        how long each state is measured; default 60, with --quick 20
   --rate N           transactions a second in each database that is written to, of three changes each; default 2
-  --tables N         default 10000, with --quick 1000
+  --tables N         default 10000 (half an hour: Azurite is slow with so many rows), with --quick 1000
   --json FILE        writes all figures
 
 lifecycle: one small database from the request to COMPLETE. own: a fleet of small databases on one worker, each in a task of

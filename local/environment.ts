@@ -35,7 +35,7 @@ export interface EnvironmentOptions {
 }
 
 /** Each method takes a connection string and answers the one that the part gets instead. */
-export interface Between {
+interface Between {
   /** From the control plane to its tables. */
   tables(connectionString: string): Promise<string>;
   /** From a part to the broker; workers share theirs. */

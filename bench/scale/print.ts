@@ -3,7 +3,7 @@ import { type TablesResult } from "./tables.ts";
 import { type Figures } from "./window.ts";
 
 /** A straight line through points: what each database adds, and what there is without any. */
-export function lineThrough(points: readonly (readonly [x: number, y: number])[]): { readonly each: number; readonly base: number } {
+function lineThrough(points: readonly (readonly [x: number, y: number])[]): { readonly each: number; readonly base: number } {
   const count = points.length;
   const meanOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / count;
   const [meanX, meanY] = [meanOf(points.map(([x]) => x)), meanOf(points.map(([, y]) => y))];

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Client } from "../../local/client.ts";
 import { type BenchServer } from "../engine/servers.ts";
-import { sumOf } from "./counts.ts";
+import { type Counts, sumOf } from "./counts.ts";
 import { type Stage } from "./stage.ts";
 
 /** What a small database has. */
@@ -11,8 +11,8 @@ export const ROWS = 100;
 /** What a worker knows is sent within this time. */
 const REPORTED_MS = 2_000;
 
-/** What the control plane has read it has written down within this time. */
-const FOLDED_MS = 1_000;
+/** The control plane has written down what it read when it asked storage for nothing so long. */
+const FOLDED_MS = 2_000;
 
 /** Makes databases on both ends; the target's tables are empty. */
 export async function makeDatabases({ pair }: Stage, names: readonly string[]): Promise<void> {
@@ -66,5 +66,10 @@ export async function reportsArrive({ counts, signal }: Stage): Promise<void> {
   await sleep(REPORTED_MS, undefined, { signal });
   const sent = sumOf(counts.totals(), /^worker sent reports$/);
   while (sumOf(counts.totals(), /^functions received reports$/) < sent) await sleep(50, undefined, { signal });
-  await sleep(FOLDED_MS, undefined, { signal });
+  for (let requests = -1, now = requestsOf(counts); now !== requests; now = requestsOf(counts)) {
+    requests = now;
+    await sleep(FOLDED_MS, undefined, { signal });
+  }
 }
+
+const requestsOf = (counts: Counts): number => sumOf(counts.totals(), /^storage \w+ (get|query|write|batch)$/);

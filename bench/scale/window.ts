@@ -97,7 +97,7 @@ function storageFigures(totals: Totals): Figures {
 const perMinute = (figures: Figures, minutes: number): Figures =>
   Object.fromEntries(Object.entries(figures).map(([name, value]) => [`${name} a minute`, value / minutes]));
 
-export function median(values: readonly number[]): number {
+function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 }
 
