@@ -9,7 +9,7 @@ import { withRetry } from "../postgres/retry.ts";
 import { restoreEverything } from "../schema/restore.ts";
 import { unfenceSource } from "../source/fence.ts";
 import { dropPublication, insertsPublication } from "../source/publication.ts";
-import { dropSlot } from "../source/slot.ts";
+import { dropSlot, dropSnapshotSlots } from "../source/slot.ts";
 import { dropBookkeeping, type MigrationRow, readMigration } from "../target/bookkeeping.ts";
 import { restoreOptions } from "../target/definitions.ts";
 import { objectName } from "../target/prepare.ts";
@@ -62,6 +62,7 @@ export async function cleanSource(migration: EndedMigration, end: DatabaseEnd): 
   await withRetry(
     () =>
       withUnfencedSource(migration, "clean-up", async (client) => {
+        await dropSnapshotSlots(client, name);
         await endOwnWalSender(client, name, job.taskId);
         await dropSlot(client, name, { signal });
         await passing("clean-up-half-done");

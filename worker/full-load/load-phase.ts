@@ -9,7 +9,7 @@ import { type Migration } from "../migration.ts";
 import { withConnection } from "../postgres/connect.ts";
 import { type RetryOptions, withRetry } from "../postgres/retry.ts";
 import { startTableRestore } from "../schema/restore.ts";
-import { dropSlot, readSlot } from "../source/slot.ts";
+import { dropSlot, dropSnapshotSlots, readSlot, snapshotSlot } from "../source/slot.ts";
 import { createSlot, type ExportedSnapshot, temporarySnapshot } from "../source/snapshot.ts";
 import { changeMigration } from "../target/bookkeeping.ts";
 import { restoreOptions } from "../target/definitions.ts";
@@ -31,13 +31,25 @@ const NEXT_SNAPSHOT_MS = 1_000;
 /** Interruptions of the load are about this. */
 const SUBJECT = "full load";
 
+/** The load, if it is not done, and then nothing is left on the source that only the load needed. */
+export async function loadEverything(migration: Migration, prepared: Prepared, signal: AbortSignal): Promise<void> {
+  if (prepared.row.phase !== "syncing") await load(migration, prepared, signal);
+  await letSnapshotsGo(migration, prepared);
+}
+
+/** Those of workers before, too. Can it not be done now, the end of the migration does it. */
+async function letSnapshotsGo({ source, log, ownership }: Migration, { row }: Prepared): Promise<void> {
+  await withConnection(source, { purpose: "slot" }, (client) => dropSnapshotSlots(client, row.slot, ownership.epoch)).catch(
+    (thrown: unknown) => log.warn({ event: "load.snapshots.left", err: thrown }, "slots of earlier snapshots could not be looked for"),
+  );
+}
+
 /**
  * Loads every table, under the slot's snapshot or, after an interruption, what is left under a new one, and builds the
  * indexes that were set aside as tables finish.
  */
-export async function loadEverything(migration: Migration, prepared: Prepared, signal: AbortSignal): Promise<void> {
+async function load(migration: Migration, prepared: Prepared, signal: AbortSignal): Promise<void> {
   const { board, target, ownership, log, tell } = migration;
-  if (prepared.row.phase === "syncing") return;
   const startedMs = Date.now();
   const different = new Set<string>();
   for (let isFirst = true; !(await loadOnce(migration, prepared, { isFirst, different, signal })); isFirst = false)
@@ -239,7 +251,7 @@ async function nextSnapshot(migration: Migration, prepared: Prepared, signal: Ab
       });
       return temporarySnapshot(source, {
         ...slotOptions(migration, prepared, signal),
-        slot: `${prepared.row.slot.slice(0, 50)}_t${migration.ownership.epoch}`,
+        slot: snapshotSlot(prepared.row.slot, "t", migration.ownership.epoch),
       });
     },
     retrying(migration, signal),

@@ -12,6 +12,7 @@ import { withConnection } from "../postgres/connect.ts";
 import { quoteTable } from "../postgres/quote.ts";
 import { withRetry } from "../postgres/retry.ts";
 import { readTables, type TableDefinition } from "../source/catalog.ts";
+import { snapshotSlot } from "../source/slot.ts";
 import { temporarySnapshot } from "../source/snapshot.ts";
 import { type ListedTable, pinAgain, readListedTables } from "../target/listed-tables.ts";
 import { inOwnedTransaction } from "../target/ownership.ts";
@@ -185,7 +186,7 @@ async function loadOnce(
     () =>
       temporarySnapshot(source, {
         ...slotOptions(migration, prepared, signal),
-        slot: `${prepared.row.slot.slice(0, 50)}_r${migration.ownership.epoch}`,
+        slot: snapshotSlot(prepared.row.slot, "r", migration.ownership.epoch),
       }),
     { signal },
   );

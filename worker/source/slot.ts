@@ -106,6 +106,44 @@ export async function dropSlot(source: pg.ClientBase, slot: string, options: Dro
   }
 }
 
+/**
+ * The slot of a snapshot beside the migration's own slot. It ends with its session, and until then keeps WAL as any slot does.
+ * @param kind t: of the load, r: of a reload
+ */
+export const snapshotSlot = (slot: string, kind: "t" | "r", epoch: number): string => `${slot.slice(0, 50)}_${kind}${epoch}`;
+
+/** The slot that a snapshot's slot stands beside; any other name as it is. */
+export const slotBeside = (name: string): string => name.replace(/_[tr]\d{1,15}$/, "");
+
+/** The epoch in the name of a snapshot's slot; 0 in any other name. */
+export const epochOf = (name: string): number => Number(/_[tr](\d{1,15})$/.exec(name)?.[1] ?? 0);
+
+/** How the session is called that makes a slot and exports its snapshot. */
+export const exporterPurpose = (slot: string): string => `slot ${slot}`;
+
+/**
+ * Ends the sessions that still hold snapshots of a migration, and with them their slots. A connection that broke on the way may
+ * leave its session on the source for hours, and nothing else would let go the WAL that its slot keeps.
+ * @param slot the migration's own slot, which is left alone
+ * @param epochMax the worker's own: a later worker's snapshot is not ours to end
+ */
+export async function dropSnapshotSlots(source: pg.ClientBase, slot: string, epochMax = Number.MAX_SAFE_INTEGER): Promise<void> {
+  const beside = slot.slice(0, 50);
+  const { rows } = await source.query<{ name: string; is_temporary: boolean }>(
+    `SELECT slot_name::text AS name, to_json(s) ->> 'temporary' = 'true' AS is_temporary FROM pg_replication_slots s
+      WHERE left(slot_name::text, $2) = $1 AND substr(slot_name::text, $2 + 1) ~ '^_[tr][0-9]{1,15}$'
+        AND substr(slot_name::text, $2 + 3)::bigint <= $3`,
+    [beside, beside.length, epochMax],
+  );
+  for (const { name, is_temporary } of rows) {
+    await source.query(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = session_user AND application_name = left('pgdms: ' || $1, 63)",
+      [exporterPurpose(name)],
+    );
+    if (!is_temporary) await dropSlot(source, name);
+  }
+}
+
 /** Ends a walsender of ours; looks first, because process ids are used again. */
 async function endWalSender(source: pg.ClientBase, pid: number): Promise<void> {
   await source.query(

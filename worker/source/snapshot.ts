@@ -8,7 +8,7 @@ import { processIdOf } from "../postgres/process-id.ts";
 import { quoteName } from "../postgres/quote.ts";
 import { type Server } from "../postgres/server.ts";
 import { readOpenTransactions, sayTransaction } from "../validation/open-transactions.ts";
-import { dropSlot } from "./slot.ts";
+import { dropSlot, dropSnapshotSlots, epochOf, exporterPurpose, slotBeside } from "./slot.ts";
 
 /** A snapshot of the source that other sessions can take up, and the position that belongs to it. */
 export interface ExportedSnapshot {
@@ -40,8 +40,8 @@ export const createSlot = (source: Server, options: CreateSlotOptions): Promise<
 
 /**
  * A snapshot for tables that are loaded again, or loaded after an interruption. Its slot only serves to know the position: it
- * ends with the session (before PostgreSQL 10, which has no temporary slots, it is dropped at the release). A slot of the
- * same name that was left behind is dropped first.
+ * ends with the session (before PostgreSQL 10, which has no temporary slots, it is dropped at the release). Slots of earlier
+ * snapshots that were left behind are dropped first.
  * @throws MigrationError SlotTimeout.
  */
 export const temporarySnapshot = (source: Server, options: CreateSlotOptions): Promise<ExportedSnapshot> =>
@@ -53,9 +53,7 @@ async function exportSnapshot(source: Server, options: CreateSlotOptions, kind: 
   const { slot, plugin, timeoutMs, signal } = options;
   signal.throwIfAborted();
   const version = await withConnection(source, { purpose: "slot" }, versionNum);
-  const isLeftToDrop = kind === "temporary" && version < 100_000;
-  // The one before may not be gone yet: its server process ends in its own time when a connection broke.
-  if (kind === "temporary") await dropByName(source, slot);
+  if (kind === "temporary") await dropLeft(source, slot);
   const exporter = await Exporter.open(source, version, options);
   try {
     const { consistent_point, snapshot_name } = await exporter.createSlot(createSlotCommand(slot, plugin, kind, version));
@@ -66,7 +64,7 @@ async function exportSnapshot(source: Server, options: CreateSlotOptions, kind: 
       isAlive: () => exporter.isAlive,
       release: async () => {
         await exporter.end();
-        if (isLeftToDrop) await dropByName(source, slot).catch(() => undefined);
+        if (kind === "temporary") await dropLeft(source, slot).catch(() => undefined); // whoever goes on tries again
       },
     };
   } catch (thrown) {
@@ -138,7 +136,7 @@ class Exporter {
     // The types leave `replication` out; `pg` sends it in the start-up packet.
     const config: pg.ClientConfig & { replication: "database" } = {
       // Until the stream begins, this name is what tells others that the slot is not abandoned.
-      ...(await clientConfig(source, `slot ${slot}`)),
+      ...(await clientConfig(source, exporterPurpose(slot))),
       replication: "database",
       options: exporterSettings(version, timeoutMs),
     };
@@ -191,8 +189,15 @@ function aborted(signal: AbortSignal): Promise<never> {
   });
 }
 
-async function dropByName(source: Server, slot: string): Promise<void> {
-  await withConnection(source, { purpose: "slot" }, (client) => dropSlot(client, slot));
+/**
+ * One of the same name, and those of snapshots before it, may not be gone: the server process of a connection that broke
+ * ends in its own time.
+ */
+async function dropLeft(source: Server, slot: string): Promise<void> {
+  await withConnection(source, { purpose: "slot" }, async (client) => {
+    await dropSnapshotSlots(client, slotBeside(slot), epochOf(slot));
+    await dropSlot(client, slot);
+  });
 }
 
 async function timeoutError(source: Server, timeoutMs: number, cause: unknown): Promise<MigrationError> {

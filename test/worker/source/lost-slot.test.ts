@@ -2,6 +2,9 @@ import { randomUUID } from "node:crypto";
 import { afterEach, beforeEach, expect, inject, test } from "vitest";
 import { contents, leftOnSource, leftOnTarget } from "../../scenarios/world.ts";
 import { createDatabase, type TestDatabase } from "../../setup/databases.ts";
+import { snapshotSlot } from "../../../worker/source/slot.ts";
+import { temporarySnapshot } from "../../../worker/source/snapshot.ts";
+import { objectName } from "../../../worker/target/prepare.ts";
 import { runMigration, type RunningMigration } from "../run-migration.ts";
 
 let source: TestDatabase;
@@ -106,4 +109,27 @@ test("a slot that is gone when the load is taken over is not made anew: the data
   await stop(first);
   await dropSlots();
   await expectRefused(runMigration({ source, target }, {}, { taskId: first.taskId, epoch: 2, ended: undefined }));
+});
+
+test("what a broken connection left of a snapshot keeps its slot neither through the sync nor past the end", async () => {
+  await source.query("INSERT INTO t SELECT g, repeat('x', 1000) FROM generate_series(1001, 4000) g");
+  const migration = runMigration({ source, target }, { sourceSetting: { maxLoadMBps: "1" } });
+  const slot = objectName(migration.taskId, source.name);
+  const leave = (kind: "t" | "r") =>
+    temporarySnapshot(source.server, {
+      slot: snapshotSlot(slot, kind, 1),
+      plugin: "test_decoding",
+      timeoutMs: 10_000,
+      signal: new AbortController().signal,
+    });
+  await migration.until("loading", ({ state }) => state === "RUNNING");
+  const left = [await leave("t")];
+  await migration.until("ready", ({ state }) => state === "READY_TO_COMPLETE");
+  await expect.poll(() => leftOnSource(source)).toEqual([{ slot_name: slot }, { pubname: slot }]);
+  left.push(await leave("r"));
+  expect(await slots()).toBe(2);
+  expect(await migration.cutOver()).toEqual([]);
+  expect(await migration.ended).toEqual({ end: "COMPLETE", codes: [] });
+  await expect.poll(() => leftOnSource(source)).toEqual([]);
+  for (const snapshot of left) await snapshot.release();
 });

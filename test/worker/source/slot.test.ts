@@ -8,7 +8,7 @@ import { type Server } from "../../../worker/postgres/server.ts";
 import { dropPublication, ensurePublication } from "../../../worker/source/publication.ts";
 import { readTables } from "../../../worker/source/catalog.ts";
 import { createSlot, createSlotCommand, exporterSettings, temporarySnapshot } from "../../../worker/source/snapshot.ts";
-import { dropSlot, readSlot } from "../../../worker/source/slot.ts";
+import { dropSlot, dropSnapshotSlots, readSlot } from "../../../worker/source/slot.ts";
 
 const NEVER = new AbortController().signal;
 
@@ -92,6 +92,27 @@ describe.each<PostgresVersion>(["10", "13", "18"])("slots and publications on Po
       await snapshot.release();
     }
     expect(await slots()).toEqual([]);
+  });
+
+  const takeSnapshot = async (slot: string): Promise<void> => {
+    const snapshot = await temporarySnapshot(source, { slot, plugin: "test_decoding", timeoutMs: 10_000, signal: NEVER });
+    clean.push(() => snapshot.release());
+  };
+
+  test("snapshots that broken connections left are ended with their slots; those of later workers and of other migrations are not", async () => {
+    await client.query("SELECT pg_create_logical_replication_slot('pgdms_g', 'test_decoding')");
+    for (const slot of ["pgdms_g_t9", "pgdms_g_r2", "pgdms_g_t1", "pgdms_gx_t1"]) await takeSnapshot(slot);
+    await dropSnapshotSlots(client, "pgdms_g", 2);
+    await expect.poll(slots).toEqual(["pgdms_g", "pgdms_g_t9", "pgdms_gx_t1"]);
+    await dropSnapshotSlots(client, "pgdms_g");
+    await expect.poll(slots).toEqual(["pgdms_g", "pgdms_gx_t1"]);
+    await dropSlot(client, "pgdms_g");
+  });
+
+  test("a snapshot ends those that were taken before it", async () => {
+    await takeSnapshot("pgdms_h_t1");
+    await takeSnapshot("pgdms_h_t2");
+    await expect.poll(slots).toEqual(["pgdms_h_t2"]);
   });
 
   test("an open transaction that holds the slot up is named after the time limit, and no half-made slot stays", async () => {
