@@ -3,7 +3,7 @@ import { MigrationScreen } from "../migration-screen.ts";
 import { type Writer } from "../sample/writer.ts";
 import { count, seconds } from "../terminal.ts";
 import { PhaseLog, type PhaseRecord } from "./phases.ts";
-import { ask, DATABASE } from "./servers.ts";
+import { DATABASE } from "./servers.ts";
 import { connection, DemoFailed, type Stage } from "./stage.ts";
 
 const TASK = "migrate-listdb";
@@ -54,16 +54,12 @@ function requireAlive(view: MigrationView, screen: { fail(text: string): void })
 }
 
 /** Step 17: the writer stops with changes still on their way, and at once the cutover is asked for. */
-export async function cutOver({ terminal, client, source, writer, teardown }: Stage) {
+export async function cutOver({ terminal, client, writer, teardown }: Stage) {
   const step = terminal.step("17", "Cutover");
-  step.show("the writer makes one large transaction, then stops");
-  await writer.large();
+  step.show("the writer stops with one large transaction");
   await writer.stop();
+  const { unreadBytes } = await writer.large();
   const stoppedMs = performance.now();
-  const [pending] = await ask<{ bytes: number }>(
-    source.url(DATABASE),
-    "SELECT coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)), 0)::float8 AS bytes FROM pg_replication_slots",
-  );
   await client.cutOver(TASK, DATABASE);
   const look = (view: MigrationView): void => step.show(view.database?.step ?? "finishing");
   const end = await untilPhase(
@@ -81,5 +77,5 @@ export async function cutOver({ terminal, client, source, writer, teardown }: St
     throw new DemoFailed([...new Set([...refusals, ...troubleOf(end)])].join("\n"));
   }
   step.done(`${end.task.properties.state}: the application stood still for ${seconds(cutoverWindowMs)}`);
-  return { cutoverWindowMs, pendingBytes: pending?.bytes ?? 0, end };
+  return { cutoverWindowMs, pendingBytes: unreadBytes, end };
 }

@@ -24,6 +24,10 @@ export interface WriterCounts {
 
 const none: WriterCounts = { transactions: 0, inserts: 0, updates: 0, deletes: 0, retried: 0 };
 
+/** On the transaction's own session: a sync that follows closely is done with it before another session is open. */
+const UNREAD_SQL =
+  "SELECT coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)), 0)::float8 AS bytes FROM pg_replication_slots";
+
 /** deadlock_detected, serialization_failure, and unique_violation: two users were at the same thing. */
 const passing = new Set(["40P01", "40001", "23505"]);
 
@@ -138,15 +142,16 @@ export class Writer {
     };
   }
 
-  /** One large transaction at once, beside what the connections do. Answers how many rows it changed. */
-  async large(): Promise<number> {
+  /** One large transaction at once. Answers how many rows it changed, and how much WAL nobody had followed a moment after its commit. */
+  async large(): Promise<{ readonly updates: number; readonly unreadBytes: number }> {
     const client = new pg.Client({ connectionString: this.#options.url, application_name: "listdb writer" });
     client.on("error", () => undefined);
     await client.connect();
     try {
       const updates = await largeTransaction(client);
+      const { rows } = await client.query<{ bytes: number }>(UNREAD_SQL);
       this.#add({ inserts: 0, updates, deletes: 0 });
-      return updates;
+      return { updates, unreadBytes: rows[0]?.bytes ?? 0 };
     } finally {
       await client.end();
     }

@@ -56,9 +56,9 @@ async function go(screen: Screen): Promise<void> {
 async function wear({ colorScheme, viewport }: (typeof looks)[number]): Promise<void> {
   await page.emulateMedia({ colorScheme });
   await page.setViewportSize(viewport);
-  await page.waitForFunction(
-    `document.documentElement.style.colorScheme === "${colorScheme}" && !document.getAnimations().some((one) => one instanceof CSSTransition)`,
-  );
+  // Not waitForFunction: what it tries a second time the page's own policy forbids.
+  const isDone = `document.documentElement.style.colorScheme === "${colorScheme}" && !document.getAnimations().some((one) => one instanceof CSSTransition)`;
+  await expect.poll(() => page.evaluate(isDone)).toBe(true);
 }
 
 /** axe is put into the page by the browser itself, past the page's own policy. */
