@@ -56,9 +56,9 @@ const leftoverStatements = (name: string): string =>
 export async function cleanSource(migration: EndedMigration, end: DatabaseEnd): Promise<void> {
   const { job } = migration;
   // The slot does not wait for a target that does not answer.
-  const reading = readOwnRow(migration);
-  const name = objectName(job.taskId, job.selected.name);
   const signal = AbortSignal.timeout(CLEAN_UP_MS_MAX);
+  const reading = withRetry(() => readOwnRow(migration), { signal, ...attempts }).catch(() => undefined);
+  const name = objectName(job.taskId, job.selected.name);
   await withRetry(
     () =>
       withUnfencedSource(migration, "clean-up", async (client) => {
@@ -117,20 +117,16 @@ interface OwnRow extends MigrationRow {
   readonly changedIdentities: readonly { readonly schema: string; readonly name: string }[];
 }
 
-/** The bookkeeping, when the target still has it and it is ours. */
-async function readOwnRow({ target, job }: EndedMigration): Promise<OwnRow | undefined> {
-  try {
-    return await withConnection(target, { purpose: "clean-up" }, async (client) => {
-      const row = await readMigration(client);
-      if (row?.taskId !== job.taskId) return undefined;
-      const { rows } = await client.query<{ schema: string; name: string }>(
-        "SELECT schema_name AS schema, table_name AS name FROM pgdms.table_sync WHERE had_no_identity AND NOT is_insert_only",
-      );
-      return { ...row, changedIdentities: rows };
-    });
-  } catch {
-    return undefined;
-  }
+/** The bookkeeping, when the target still has it and it is ours. @throws what a target says that does not answer just now */
+function readOwnRow({ target, job }: EndedMigration): Promise<OwnRow | undefined> {
+  return withConnection(target, { purpose: "clean-up" }, async (client) => {
+    const row = await readMigration(client);
+    if (row?.taskId !== job.taskId) return undefined;
+    const { rows } = await client.query<{ schema: string; name: string }>(
+      "SELECT schema_name AS schema, table_name AS name FROM pgdms.table_sync WHERE had_no_identity AND NOT is_insert_only",
+    );
+    return { ...row, changedIdentities: rows };
+  });
 }
 
 /** After a failure or a cancel: every definition comes back, validated where the rows allow it. */

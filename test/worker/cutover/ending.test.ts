@@ -122,3 +122,18 @@ test("after a cancel a foreign key that half the rows break is there, NOT VALID,
   expect(cancelled.messages.join()).toContain("The foreign key child_mother_fkey is back, but NOT VALID");
   expect(await hasBookkeeping()).toBe(false);
 });
+
+test("a target that does not answer for a moment at the end still tells which identities the source gets back", async () => {
+  await underWay();
+  await pair.source.query("CREATE TABLE keyless (note text); ALTER TABLE keyless REPLICA IDENTITY FULL");
+  await pair.target.query(
+    "INSERT INTO pgdms.table_sync (schema_name, table_name, had_no_identity, is_insert_only) VALUES ('public', 'keyless', true, false)",
+  );
+  let refusals = 2;
+  const password = (): Promise<undefined> =>
+    refusals-- > 0 ? Promise.reject(Object.assign(new Error("no answer"), { code: "ECONNREFUSED" })) : Promise.resolve(undefined);
+  const complete = migration({ ...pair.target.server, password });
+  await cleanUp(complete, "COMPLETE");
+  complete.board.close();
+  expect((await pair.source.query("SELECT relreplident FROM pg_class WHERE relname = 'keyless'")).rows).toEqual([{ relreplident: "d" }]);
+});
