@@ -187,15 +187,7 @@ export class Subscription {
   /** Ends the apply worker and waits until nobody reads the slot. */
   async disable(): Promise<void> {
     await this.#onTarget(`ALTER SUBSCRIPTION ${this.#options.name} DISABLE`);
-    const session = await this.#pair.source.connect(this.#names.source);
-    try {
-      await until(async () => {
-        const { rows } = await session.query("SELECT FROM pg_replication_slots WHERE slot_name = $1 AND active", [this.#options.name]);
-        return rows.length === 0;
-      });
-    } finally {
-      await session.end();
-    }
+    await slotIsFree(this.#pair.source, this.#names.source, this.#options.name);
   }
 
   /** Waits until every table's initial copy is done. */
@@ -225,6 +217,18 @@ export class Subscription {
 /** Waits for a state, looking often. */
 async function until(isThere: () => Promise<boolean>, intervalMs = 10): Promise<void> {
   while (!(await isThere())) await sleep(intervalMs);
+}
+
+/** Waits until nobody reads a slot. */
+export async function slotIsFree(server: BenchServer, database: string, slot: string): Promise<void> {
+  const session = await server.connect(database);
+  try {
+    await until(
+      async () => (await session.query("SELECT FROM pg_replication_slots WHERE slot_name = $1 AND active", [slot])).rowCount === 0,
+    );
+  } finally {
+    await session.end();
+  }
 }
 
 /** Waits until a row is on the target. */

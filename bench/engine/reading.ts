@@ -8,6 +8,7 @@ import { parseServerError } from "../../worker/postgres/wire/server-error.ts";
 import { backlog, drainProcedures, drainRows, drainSchema } from "./data.ts";
 import { type SuiteOptions } from "./load.ts";
 import { cluster, processOf } from "./meter.ts";
+import { slotIsFree } from "./peers.ts";
 import { addSample, measured, newWork, rotated, type Work } from "./run.ts";
 import { type BenchServer } from "./servers.ts";
 
@@ -53,6 +54,7 @@ export async function benchReading({ pair: { source }, rounds, isQuick, say }: S
         const end = await copySlot(source, drain);
         const parts = [cluster("source", source.pid), processOf("reader", () => process.pid)];
         const sample = await measured(parts, () => (READERS[name] as Reader)(source, end));
+        await slotIsFree(source, DATABASE, SLOT);
         await source.run(DATABASE, `SELECT pg_drop_replication_slot('${SLOT}')`);
         addSample(work, name, sample);
         say(`${work.name}, round ${round + 1}: ${name} ${sample.value.toFixed(2)} s`);
@@ -106,13 +108,6 @@ async function byStream(source: BenchServer, end: string, rests: boolean): Promi
   stream.setBehind(rests);
   await whole;
   await stream.close();
-  await noLongerRead(source);
-}
-
-async function noLongerRead(source: BenchServer): Promise<void> {
-  const client = await source.connect(DATABASE);
-  while ((await client.query("SELECT FROM pg_replication_slots WHERE slot_name = $1 AND active", [SLOT])).rowCount !== 0);
-  await client.end();
 }
 
 /** What a catch-up mode would do: read so many changes, and move the slot past them, as once they are applied. */

@@ -1,7 +1,6 @@
-import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { readList, type Typed } from "../../local/broker/codec.ts";
-import { type Counts } from "./counts.ts";
-import { type Counting } from "./storage-count.ts";
+import { type Counting, type Counts, startCounting } from "./counts.ts";
 
 /** Performatives of AMQP 1.0 (part 2, "transport"), by the number of their descriptor. */
 const ATTACH = 0x12;
@@ -18,7 +17,7 @@ const SMALL_ULONG = 0x53;
  * `<part> received <queue>`, `<part> attached <queue>`, `<part> asked management` (of an entity: locks renewed, states of
  * sessions) and `<part> asked cbs` (the right to a link).
  */
-export async function countBus(targetPort: number, part: string, counts: Counts): Promise<Counting> {
+export function countBus(targetPort: number, part: string, counts: Counts): Promise<Counting> {
   const open = new Set<Socket>();
   const server = createServer({ noDelay: true }, (client) => {
     const broker = connect({ host: "127.0.0.1", port: targetPort, noDelay: true });
@@ -29,15 +28,9 @@ export async function countBus(targetPort: number, part: string, counts: Counts)
       socket.on("close", () => open.delete(socket));
     }
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return {
-    port: (server.address() as AddressInfo).port,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        for (const socket of open) socket.destroy();
-      }),
-  };
+  return startCounting(server, () => {
+    for (const socket of open) socket.destroy();
+  });
 }
 
 function join(from: Socket, to: Socket, ear: Ear): void {

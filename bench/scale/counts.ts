@@ -1,3 +1,25 @@
+import { type AddressInfo, type Server } from "node:net";
+
+/** Something between two parts that counts what passes. */
+export interface Counting {
+  /** Where it listens, on 127.0.0.1. */
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+/** @param endConnections cuts off those that are open, at the end */
+export async function startCounting(server: Server, endConnections: () => void): Promise<Counting> {
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        endConnections();
+      }),
+  };
+}
+
 /** What was counted until some moment, by name. */
 export type Totals = ReadonlyMap<string, number>;
 

@@ -4,7 +4,7 @@ import { type Metered, processOf } from "../engine/meter.ts";
 import { Pgdms } from "../engine/pgdms.ts";
 import { type ServerPair, startPair } from "../engine/servers.ts";
 import { countBus } from "./bus-count.ts";
-import { Counts } from "./counts.ts";
+import { type Counting, Counts } from "./counts.ts";
 import { countStorage } from "./storage-count.ts";
 
 /** Room for a fleet: each database has several sessions and a slot, which a pair for one migration need not have. */
@@ -57,8 +57,6 @@ export async function startStage(teardown: Teardown): Promise<Stage> {
   const [, functionsPid] = pgdms.environment.pids;
   return { pair, pgdms, counts, functions: processOf("functions", () => functionsPid), signal: teardown.signal };
 }
-
-type Counting = Awaited<ReturnType<typeof countBus>>;
 
 async function replacePort(
   connectionString: string,

@@ -1,29 +1,13 @@
 import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
-import { type AddressInfo } from "node:net";
-import { type Counts } from "./counts.ts";
-
-/** Something between two parts that counts what passes. */
-export interface Counting {
-  /** Where it listens, on 127.0.0.1. */
-  readonly port: number;
-  close(): Promise<void>;
-}
+import { type Counting, type Counts, startCounting } from "./counts.ts";
 
 /**
  * Passes requests on to a table service and counts them as `storage <table> <operation>`: get, query, write and batch, with
  * the rows of batches as `storage <table> row`, and bytes as `storage bytes`.
  */
-export async function countStorage(targetPort: number, counts: Counts): Promise<Counting> {
+export function countStorage(targetPort: number, counts: Counts): Promise<Counting> {
   const server = createServer((incoming, answer) => void passOn(targetPort, incoming, answer, counts));
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return {
-    port: (server.address() as AddressInfo).port,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
-  };
+  return startCounting(server, () => server.closeAllConnections());
 }
 
 async function passOn(port: number, incoming: IncomingMessage, answer: ServerResponse, counts: Counts): Promise<void> {

@@ -9,7 +9,7 @@ import { withRetry } from "../postgres/retry.ts";
 import { restoreEverything } from "../schema/restore.ts";
 import { unfenceSource } from "../source/fence.ts";
 import { dropPublication, insertsPublication } from "../source/publication.ts";
-import { dropSlot, dropSnapshotSlots } from "../source/slot.ts";
+import { dropSlot, dropSnapshotSlots, endSessions } from "../source/slot.ts";
 import { dropBookkeeping, type MigrationRow, readMigration } from "../target/bookkeeping.ts";
 import { restoreOptions } from "../target/definitions.ts";
 import { objectName } from "../target/prepare.ts";
@@ -55,8 +55,8 @@ const leftoverStatements = (name: string): string =>
 /** Leaves nothing of the migration on the source. @throws what the source says after a minute of trying. */
 export async function cleanSource(migration: EndedMigration, end: DatabaseEnd): Promise<void> {
   const { job } = migration;
-  // The slot does not wait for a target that does not answer.
   const signal = AbortSignal.timeout(CLEAN_UP_MS_MAX);
+  // The slot does not wait for a target that does not answer.
   const reading = withRetry(() => readOwnRow(migration), { signal, ...attempts }).catch(() => undefined);
   const name = objectName(job.taskId, job.selected.name);
   await withRetry(
@@ -100,11 +100,7 @@ async function endOwnWalSender(client: pg.Client, slot: string, taskId: string):
       "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1 AND active_pid IS NOT NULL",
       [slot],
     );
-  else
-    await client.query(
-      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1 AND usename = session_user AND datname = current_database()",
-      [`pgdms: ${taskId.slice(0, 8)} stream`],
-    );
+  else await endSessions(client, `${taskId.slice(0, 8)} stream`);
 }
 
 /** Where there are no publications (before 10), or none of ours could be made, there is none to drop. */

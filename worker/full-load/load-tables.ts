@@ -131,7 +131,7 @@ class Load {
   private async runStream(signal: AbortSignal): Promise<void> {
     const throttle = (bytes: number): Promise<void> | undefined => {
       const rest = this.options.throttle?.(bytes);
-      return this.mayRead(stream) ? rest : this.turnOf(stream, signal, REST_MS_MAX);
+      return this.mayRead(stream) ? rest : this.turnOf(stream, signal);
     };
     const stream = new LoadStream({ ...this.options, throttle, signal });
     this.streams.push(stream);
@@ -156,7 +156,7 @@ class Load {
   }
 
   private async nextWork(stream: LoadStream, signal: AbortSignal): Promise<PartWork | undefined> {
-    while (this.queue.length > 0 && !this.mayRead(stream)) await this.turnOf(stream, signal, REST_MS_MAX);
+    while (this.queue.length > 0 && !this.mayRead(stream)) await this.turnOf(stream, signal);
     return this.takeWork();
   }
 
@@ -166,9 +166,9 @@ class Load {
     return allowedStreams === undefined || this.reading.indexOf(stream) < Math.max(1, allowedStreams());
   }
 
-  /** Waits until the stream may read, or for so long. */
-  private async turnOf(stream: LoadStream, signal: AbortSignal, msMax: number): Promise<void> {
-    const untilMs = performance.now() + msMax;
+  /** Waits until the stream may read, but not for long. */
+  private async turnOf(stream: LoadStream, signal: AbortSignal): Promise<void> {
+    const untilMs = performance.now() + REST_MS_MAX;
     while (!this.mayRead(stream) && performance.now() < untilMs) await sleep(TURN_INTERVAL_MS, undefined, { signal });
   }
 

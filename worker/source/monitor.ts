@@ -2,7 +2,7 @@ import type pg from "pg";
 import { parseLsn, type Lsn } from "../../contracts/lsn.ts";
 import { connect, versionNum } from "../postgres/connect.ts";
 import { type Server } from "../postgres/server.ts";
-import { readSlot } from "./slot.ts";
+import { exporterPurpose, readSlot } from "./slot.ts";
 
 /** How the source stands at one moment. */
 export interface SourceSample {
@@ -99,7 +99,7 @@ export class SourceMonitor {
       const slot = await readSlot(client, version, this.#names.slot);
       const { rows } = await client.query<HeldRow>(HELD_SQL, [
         this.#names.slot,
-        `pgdms: slot ${this.#names.slot.slice(0, 50)}`,
+        `pgdms: ${exporterPurpose(this.#names.slot.slice(0, 50))}`,
         `pgdms: ${this.#names.task} load`,
       ]);
       const keepMB = numberOrNull(rows[0]?.keep_mb);

@@ -112,11 +112,11 @@ export async function dropSlot(source: pg.ClientBase, slot: string, options: Dro
  */
 export const snapshotSlot = (slot: string, kind: "t" | "r", epoch: number): string => `${slot.slice(0, 50)}_${kind}${epoch}`;
 
-/** The slot that a snapshot's slot stands beside; any other name as it is. */
-export const slotBeside = (name: string): string => name.replace(/_[tr]\d{1,15}$/, "");
-
-/** The epoch in the name of a snapshot's slot; 0 in any other name. */
-export const epochOf = (name: string): number => Number(/_[tr](\d{1,15})$/.exec(name)?.[1] ?? 0);
+/** What the name of a snapshot's slot says; undefined: it is no such name. */
+export function readSnapshotSlot(name: string): { readonly slot: string; readonly epoch: number } | undefined {
+  const [, slot, epoch] = /^(.+)_[tr](\d+)$/.exec(name) ?? [];
+  return slot === undefined ? undefined : { slot, epoch: Number(epoch) };
+}
 
 /** How the session is called that makes a slot and exports its snapshot. */
 export const exporterPurpose = (slot: string): string => `slot ${slot}`;
@@ -127,21 +127,28 @@ export const exporterPurpose = (slot: string): string => `slot ${slot}`;
  * @param slot the migration's own slot, which is left alone
  * @param epochMax the worker's own: a later worker's snapshot is not ours to end
  */
-export async function dropSnapshotSlots(source: pg.ClientBase, slot: string, epochMax = Number.MAX_SAFE_INTEGER): Promise<void> {
+export async function dropSnapshotSlots(source: pg.ClientBase, slot: string, epochMax = Infinity): Promise<void> {
   const beside = slot.slice(0, 50);
   const { rows } = await source.query<{ name: string; is_temporary: boolean }>(
-    `SELECT slot_name::text AS name, to_json(s) ->> 'temporary' = 'true' AS is_temporary FROM pg_replication_slots s
-      WHERE left(slot_name::text, $2) = $1 AND substr(slot_name::text, $2 + 1) ~ '^_[tr][0-9]{1,15}$'
-        AND substr(slot_name::text, $2 + 3)::bigint <= $3`,
-    [beside, beside.length, epochMax],
+    `SELECT slot_name::text AS name, to_json(s) ->> 'temporary' = 'true' AS is_temporary
+       FROM pg_replication_slots s WHERE left(slot_name::text, length($1)) = $1`,
+    [beside],
   );
   for (const { name, is_temporary } of rows) {
-    await source.query(
-      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = session_user AND application_name = left('pgdms: ' || $1, 63)",
-      [exporterPurpose(name)],
-    );
+    const found = readSnapshotSlot(name);
+    if (found?.slot !== beside || found.epoch > epochMax) continue;
+    await endSessions(source, exporterPurpose(name));
     if (!is_temporary) await dropSlot(source, name);
   }
+}
+
+/** Ends the sessions of ours that were opened on this database for a purpose. A name is cut to what a server keeps of it. */
+export async function endSessions(client: pg.ClientBase, purpose: string): Promise<void> {
+  await client.query(
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+      WHERE application_name = left('pgdms: ' || $1, 63) AND usename = session_user AND datname = current_database()`,
+    [purpose],
+  );
 }
 
 /** Ends a walsender of ours; looks first, because process ids are used again. */

@@ -8,7 +8,7 @@ import { processIdOf } from "../postgres/process-id.ts";
 import { quoteName } from "../postgres/quote.ts";
 import { type Server } from "../postgres/server.ts";
 import { readOpenTransactions, sayTransaction } from "../validation/open-transactions.ts";
-import { dropSlot, dropSnapshotSlots, epochOf, exporterPurpose, slotBeside } from "./slot.ts";
+import { dropSlot, dropSnapshotSlots, exporterPurpose, readSnapshotSlot } from "./slot.ts";
 
 /** A snapshot of the source that other sessions can take up, and the position that belongs to it. */
 export interface ExportedSnapshot {
@@ -195,7 +195,8 @@ function aborted(signal: AbortSignal): Promise<never> {
  */
 async function dropLeft(source: Server, slot: string): Promise<void> {
   await withConnection(source, { purpose: "slot" }, async (client) => {
-    await dropSnapshotSlots(client, slotBeside(slot), epochOf(slot));
+    const own = readSnapshotSlot(slot);
+    if (own) await dropSnapshotSlots(client, own.slot, own.epoch);
     await dropSlot(client, slot);
   });
 }
