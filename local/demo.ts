@@ -77,6 +77,7 @@ function requireWriterInEveryPhase({ phases, checksWriterRows }: Awaited<ReturnT
 
 async function keep(terminal: Terminal, { url, failed }: { url: string; failed: Promise<Error> }, signal: AbortSignal): Promise<void> {
   terminal.print(`\n  Left up, as asked: ${url}/portal/   Ctrl-C ends it.`);
+  if (signal.aborted) return;
   const stopped = new Promise<undefined>((done) => signal.addEventListener("abort", () => done(undefined), { once: true }));
   const failure = await Promise.race([failed, stopped]);
   if (failure) throw failure;

@@ -15,6 +15,7 @@ import { type Lease } from "./lease.ts";
 import { type Logger } from "./log.ts";
 import { HandedOn, isMigration, MigrationRun, type MigrationWork } from "./migration-run.ts";
 import { Reporter } from "./reporter.ts";
+import { whenAborted } from "./signals.ts";
 import { runSmallTask } from "./small-tasks.ts";
 import { type SecretSource } from "./secrets.ts";
 import { TaskTrace } from "./task-trace.ts";
@@ -75,7 +76,7 @@ export class TaskRun {
   async finished(): Promise<void> {
     const { receiver, lease, log } = this.#options;
     const timer = setTimeout(() => void this.#withoutStart(), FIRST_MESSAGE_MS);
-    lease.signal.addEventListener("abort", () => void this.#abandonAll(), { once: true });
+    whenAborted(lease.signal, () => void this.#abandonAll());
     receiver.subscribe(
       {
         processMessage: (message) => this.#onMessage(message),

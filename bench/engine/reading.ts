@@ -100,6 +100,7 @@ async function byStream(source: BenchServer, end: string, rests: boolean): Promi
     purpose: "bench",
     clientEncoding: "UTF8",
     decodingMemoryMB: undefined,
+    signal: new AbortController().signal,
     onMessage: () => undefined,
     onKeepAlive: (sentLsn) => {
       if (sentLsn >= endLsn) arrived();

@@ -7,7 +7,7 @@ import { ProgressBoard } from "../../worker/progress-board.ts";
 let told: ReportItem[][];
 let board: ProgressBoard;
 beforeEach(() => {
-  vi.useFakeTimers();
+  vi.useFakeTimers({ now: 0 });
   told = [];
   const log = createLogger("silent", "test");
   board = new ProgressBoard({ databaseName: "a", targetDatabaseName: "a", send: (items) => told.push([...items]), log });

@@ -12,6 +12,7 @@ import { waitsWhen, watchSilence } from "../postgres/silence.ts";
 import { MessageReader } from "../postgres/wire/message-reader.ts";
 import { BACKEND } from "../postgres/wire/message-types.ts";
 import { parseServerError } from "../postgres/wire/server-error.ts";
+import { reasonOf, whenAborted } from "../signals.ts";
 import { readTimeMs } from "./pgoutput.ts";
 import { SocketValve } from "./socket-valve.ts";
 
@@ -59,6 +60,8 @@ export interface StreamOptions {
   readonly clientEncoding: string;
   /** What the source may hold of transactions before it writes them to its disk; undefined: its own setting. */
   readonly decodingMemoryMB: number | undefined;
+  /** Ends the wait for a source that does not answer. */
+  readonly signal: AbortSignal;
   /** A frame with one message of the plugin, which begins FRAME_HEADER_BYTES behind its start. */
   readonly onMessage: (frame: Frame) => void;
   /** A keep-alive: the source has sent everything before this position. */
@@ -70,6 +73,8 @@ interface ServiceOptions {
   readonly preamble: readonly string[];
   /** How to look after it when it is silent. */
   readonly look: () => Promise<ClientConfig>;
+  /** Nobody waits for the connection any more: none is made. */
+  readonly isOver: () => boolean;
 }
 
 /**
@@ -77,12 +82,13 @@ interface ServiceOptions {
  * error just before or just after (a walsender that is terminated while it starts) would end the process. Here the client
  * has a listener all its life; what ends the stream is told by the service's own events.
  */
-function createService(config: ClientConfig, { preamble, look }: ServiceOptions): LogicalReplicationService {
+function createService(config: ClientConfig, { preamble, look, isOver }: ServiceOptions): LogicalReplicationService {
   const options = { acknowledge: { auto: false, timeoutSeconds: 0 }, flowControl: { enabled: false } };
   const service = new LogicalReplicationService(config, options);
   const inside = service as unknown as ServiceInside;
   inside.client = async () => {
     await service.stop();
+    if (isOver()) throw new ConnectionLost("source");
     const client = new pg.Client({ ...config, replication: "database" } as ClientConfig);
     client.on("error", (error) => service.emit("error", error));
     client.removeAllListeners = () => client;
@@ -172,6 +178,7 @@ export class ReplicationStream {
   #failure: unknown;
   #onStarted: () => void = () => undefined;
   #valve: SocketValve | undefined;
+  #isClosed = false;
   #isHeld = false;
   #isBehind = false;
   #restTimer: NodeJS.Timeout | undefined;
@@ -185,15 +192,17 @@ export class ReplicationStream {
 
   /**
    * Starts streaming from the position.
-   * @throws what the source says: 55006 while an earlier walsender still holds the slot, 55000 when the slot is lost.
+   * @throws the signal's reason, or what the source says: 55006 while an earlier walsender still holds the slot, 55000 when the slot is lost.
    */
   static async open(source: Server, options: StreamOptions): Promise<ReplicationStream> {
     const config = await clientConfig(source, options.purpose);
-    const service = createService(
-      { ...config, options: sessionOptions(options) },
-      { preamble: preamble(options), look: () => clientConfig(source, "look") },
+    const stream: ReplicationStream = new ReplicationStream(
+      createService(
+        { ...config, options: sessionOptions(options) },
+        { preamble: preamble(options), look: () => clientConfig(source, "look"), isOver: () => stream.#isClosed },
+      ),
+      options,
     );
-    const stream = new ReplicationStream(service, options);
     try {
       await stream.#start();
       return stream;
@@ -203,16 +212,13 @@ export class ReplicationStream {
     }
   }
 
-  /** Rejects when the stream ends in any way but close(). */
+  /** Rejects when the stream ends in any way but close(), or with the signal's reason. */
   async failed(signal: AbortSignal): Promise<never> {
     if (this.#failure !== undefined) throw asError(this.#failure);
     return await new Promise<never>((_resolve, reject) => {
-      const stop = (): void => {
-        reject(signal.reason as Error);
-      };
-      signal.addEventListener("abort", stop, { once: true });
+      const unhook = whenAborted(signal, () => reject(reasonOf(signal)));
       this.#failures.once("failure", (failure: Error) => {
-        signal.removeEventListener("abort", stop);
+        unhook();
         reject(failure);
       });
     });
@@ -249,6 +255,7 @@ export class ReplicationStream {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     clearInterval(this.#statusTimer);
     clearTimeout(this.#restTimer);
     this.#failures.removeAllListeners();
@@ -268,7 +275,7 @@ export class ReplicationStream {
       onMessage: (type, body, connection) => this.#onMessage(type, body, connection),
     });
     const started = new Promise<void>((resolve) => (this.#onStarted = resolve));
-    const failed = this.failed(new AbortController().signal);
+    const failed = this.failed(this.#options.signal);
     failed.catch(() => undefined);
     this.#service.subscribe(reader, slot, formatLsn(startLsn)).catch((thrown: unknown) => this.#fail(thrown));
     const late = setTimeout(() => this.#fail(new ConnectionLost("source")), START_MS_MAX);
@@ -340,8 +347,9 @@ export class ReplicationStream {
     this.#failures.emit("failure", asError(this.#failure));
   }
 
+  /** Also of a connection that is only being made. */
   #socket(): Socket | undefined {
-    return (this.#service as unknown as ServiceInside)._connection?.stream as Socket | undefined;
+    return (this.#service as unknown as ServiceInside)._client?.connection.stream as Socket | undefined;
   }
 }
 

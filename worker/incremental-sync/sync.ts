@@ -230,6 +230,7 @@ export class IncrementalSync {
         purpose: `${ownership.taskId.slice(0, 8)} stream`,
         clientEncoding,
         decodingMemoryMB,
+        signal: either,
         onMessage: (frame) => connection.onMessage(frame),
         onKeepAlive: (lsn) => connection.onKeepAlive(lsn),
       });

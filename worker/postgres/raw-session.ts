@@ -2,6 +2,7 @@ import { type Duplex } from "node:stream";
 import type pg from "pg";
 import { ConnectionLost } from "./failures.ts";
 import { type Side } from "./server.ts";
+import { whenAborted } from "../signals.ts";
 import { waitsWhen } from "./silence.ts";
 import { PreparedExchange, SimpleExchange, type Exchange, type RawResult, type StepResult } from "./wire/exchanges.ts";
 import { MessageReader } from "./wire/message-reader.ts";
@@ -78,7 +79,7 @@ export class RawSession {
   private readonly writer: MessageWriter;
   private readonly waiting: Waiting[] = [];
   private readonly parsed = new Set<string>();
-  private readonly unhook: () => void;
+  private unhook: () => void = () => undefined;
   /** COPY data goes out as it comes in from elsewhere: a server that waits for more of it waits rightly. */
   isBeingFed = false;
   private lastWrite: Promise<void> = Promise.resolve();
@@ -100,11 +101,8 @@ export class RawSession {
     stream.on("drain", () => this.wakeWriters());
     stream.on("error", (error) => this.fail(new ConnectionLost(side, this.fatal ?? error)));
     stream.on("close", () => this.fail(new ConnectionLost(side, this.fatal)));
-    const onAbort = (): void => this.destroy(signal?.reason);
-    signal?.addEventListener("abort", onAbort);
-    this.unhook = () => signal?.removeEventListener("abort", onAbort);
-    if (signal?.aborted === true) onAbort();
-    else if (stream.destroyed) this.fail(new ConnectionLost(side));
+    if (signal) this.unhook = whenAborted(signal, () => this.destroy(signal.reason));
+    if (stream.destroyed) this.fail(new ConnectionLost(side));
   }
 
   /** Open, and in step with the server. */

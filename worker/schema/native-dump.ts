@@ -6,6 +6,7 @@ import { rootCertificates } from "node:tls";
 import { promisify } from "node:util";
 import { MigrationError } from "../../contracts/errors.ts";
 import { type Server } from "../postgres/server.ts";
+import { whenAborted } from "../signals.ts";
 
 /** A schema larger than this does not fit into one simple query. */
 const SCHEMA_BYTES_MAX = 256 * 1024 * 1024;
@@ -81,8 +82,7 @@ function collect(path: string, dumpArguments: readonly string[], env: NodeJS.Pro
     const chunks: Buffer[] = [];
     let sizeBytes = 0;
     let said = "";
-    const onAbort = (): void => void child.kill("SIGTERM");
-    signal.addEventListener("abort", onAbort, { once: true });
+    const unhook = whenAborted(signal, () => void child.kill("SIGTERM"));
     child.stdout.on("data", (chunk: Buffer) => {
       sizeBytes += chunk.length;
       if (sizeBytes > SCHEMA_BYTES_MAX) child.kill("SIGTERM");
@@ -91,7 +91,7 @@ function collect(path: string, dumpArguments: readonly string[], env: NodeJS.Pro
     child.stderr.setEncoding("utf8").on("data", (text: string) => (said = (said + text).slice(-STDERR_CHARS_MAX)));
     child.once("error", (cause) => reject(new MigrationError("PgDumpUnusable", { detail: `${path}: ${cause.message}.`, cause })));
     child.once("close", (code) => {
-      signal.removeEventListener("abort", onAbort);
+      unhook();
       if (signal.aborted) return reject(signal.reason as Error);
       if (code === 0) return resolve(Buffer.concat(chunks).toString("utf8"));
       const why = sizeBytes > SCHEMA_BYTES_MAX ? `the schema has more than ${SCHEMA_BYTES_MAX} bytes` : said.trim();

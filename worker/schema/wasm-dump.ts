@@ -6,6 +6,7 @@ import { z } from "zod";
 import { MigrationError } from "../../contracts/errors.ts";
 import { clientConfig, connectError } from "../postgres/connect.ts";
 import { type Server } from "../postgres/server.ts";
+import { whenAborted } from "../signals.ts";
 import { DumpRelay } from "./wasm-relay.ts";
 
 /** The version of pg_dump in @electric-sql/pglite-tools. */
@@ -99,12 +100,11 @@ async function dumpOver(
   });
   const relay = new DumpRelay(stream, serverVersion);
   port1.on("message", (bytes: Uint8Array) => void relay.exchange(Buffer.from(bytes)).then((answer) => answerThread(port1, turn, answer)));
-  const onAbort = (): void => void thread.terminate();
-  signal.addEventListener("abort", onAbort, { once: true });
+  const unhook = whenAborted(signal, () => void thread.terminate());
   try {
     return await outcomeOf(thread, signal);
   } finally {
-    signal.removeEventListener("abort", onAbort);
+    unhook();
     port1.close();
     await thread.terminate();
   }

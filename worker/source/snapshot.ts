@@ -7,6 +7,7 @@ import { failureCode } from "../postgres/failures.ts";
 import { processIdOf } from "../postgres/process-id.ts";
 import { quoteName } from "../postgres/quote.ts";
 import { type Server } from "../postgres/server.ts";
+import { aborted } from "../signals.ts";
 import { readOpenTransactions, sayTransaction } from "../validation/open-transactions.ts";
 import { dropSlot, dropSnapshotSlots, exporterPurpose, readSnapshotSlot } from "./slot.ts";
 
@@ -178,15 +179,6 @@ class Exporter {
     this.client.connection.stream.destroy();
     await ended;
   }
-}
-
-/** Rejects with the signal's reason once it aborts. */
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise<never>((_resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason instanceof Error ? signal.reason : new Error("stopped", { cause: signal.reason }));
-    if (signal.aborted) onAbort();
-    else signal.addEventListener("abort", onAbort, { once: true });
-  });
 }
 
 /**

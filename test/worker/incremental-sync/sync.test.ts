@@ -14,7 +14,12 @@ import { createPair } from "../../setup/databases.ts";
 type Pair = Awaited<ReturnType<typeof createPair>>;
 
 /** A sync on both databases as they are: the slot is made first, so every later change is followed. */
-async function startSync(pair: Pair, plugin: "pgoutput" | "test_decoding", limits = { maxChanges: 20_000, maxBytes: 16 * 1024 * 1024 }) {
+async function startSync(
+  pair: Pair,
+  plugin: "pgoutput" | "test_decoding",
+  limits = { maxChanges: 20_000, maxBytes: 16 * 1024 * 1024 },
+  onOpening: (controller: AbortController) => void = () => undefined,
+) {
   const taskId = randomUUID();
   const slot = `s_${taskId.slice(0, 8)}`;
   const ownership = { taskId, epoch: 1 };
@@ -45,7 +50,10 @@ async function startSync(pair: Pair, plugin: "pgoutput" | "test_decoding", limit
     target: pair.target.server,
     ownership,
     slot,
-    publications: () => ["p"],
+    publications: () => {
+      onOpening(controller);
+      return ["p"];
+    },
     plugin,
     sourceVersionNum: 130_010,
     clientEncoding: "UTF8",
@@ -264,6 +272,15 @@ describe.each(["pgoutput", "test_decoding"] as const)("incremental sync by %s", 
       return rows.map(({ lsn }) => parseLsn(String(lsn)) >= durable);
     };
     await expect.poll(confirmed).toEqual([true]);
+  });
+
+  test("an order to stop that comes while the stream is being opened ends the sync and the stream", async () => {
+    await onBoth("CREATE TABLE t (id int PRIMARY KEY)");
+    const sync = await startSync(pair, plugin, undefined, (controller) => controller.abort(new Error("stop")));
+    expect(await sync.ended).toMatchObject({ message: "stop" });
+    const active = "SELECT active FROM pg_replication_slots WHERE database = current_database()";
+    await expect.poll(async () => (await pair.source.query(active)).rows).toEqual([{ active: false }]);
+    await sync.stop();
   });
 
   test("a walsender that is killed is replaced, and nothing is lost or doubled", async () => {
