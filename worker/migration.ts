@@ -1,8 +1,9 @@
 import { MigrationError, reportedFrom, type ReportedError } from "../contracts/errors.ts";
 import { type Settings } from "../contracts/settings.ts";
-import { cleanUp, cleanUpEarlierRuns, finishEnded } from "./cutover/ending.ts";
+import { cleanUp, finishEnded } from "./cutover/ending.ts";
 import { cutOverWhenAsked } from "./cutover/cutover.ts";
 import { SequenceKeeper } from "./cutover/sequence-keeper.ts";
+import { cleanUpEarlierRuns } from "./cutover/source-clean-up.ts";
 import { type DatabaseEnd, type DatabaseJob, type FromDatabase } from "./database-job.ts";
 import { passing } from "./fault-points.ts";
 import { loadEverything } from "./full-load/load-phase.ts";

@@ -5,7 +5,8 @@ import { type Logger } from "../log.ts";
 import { type SecretSource, serverFor } from "../secrets.ts";
 import { tlsOf } from "../tls-settings.ts";
 import { type EndedMigration } from "./ended-migration.ts";
-import { cleanSource, leftOnSource } from "./ending.ts";
+import { removeBookkeeping } from "./ending.ts";
+import { cleanSource, leftOnSource } from "./source-clean-up.ts";
 
 /**
  * Cleans up sources that could not be reached when their task ended. Never throws.
@@ -18,6 +19,7 @@ export function cleanUpLater(command: CleanUpCommand, secrets: SecretSource, log
       const migration = endedMigration(command, name, secrets);
       try {
         await cleanSource(migration, end);
+        await removeBookkeeping(migration, end);
         log.info({ event: "cleanup.source.done", databaseName: name }, "the source was cleaned up after the task's end");
         return { ...finding, error: reported("SourceLeftovers"), resolved: true };
       } catch (thrown) {

@@ -1,6 +1,8 @@
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { CleanUpCommand, TASK_TYPES } from "../../../contracts/commands.ts";
 import { requireSettings } from "../../../contracts/settings.ts";
 import { cleanUp, finishEnded } from "../../../worker/cutover/ending.ts";
+import { cleanUpLater } from "../../../worker/cutover/late-clean-up.ts";
 import { createLogger } from "../../../worker/log.ts";
 import { type Migration } from "../../../worker/migration.ts";
 import { Orders } from "../../../worker/orders.ts";
@@ -35,14 +37,21 @@ async function underWay(): Promise<void> {
   expect(await keys()).toEqual([]);
 }
 
-function migration(target: Server = pair.target.server): Migration & { readonly messages: string[] } {
+function migration(target: Server = pair.target.server): Migration & { readonly messages: string[]; readonly resolved: string[] } {
   const selected = { name: pair.source.name, targetDatabaseName: pair.target.name, selectedTables: [], migrationSetting: {} };
   const log = createLogger("silent", "test");
   const messages: string[] = [];
+  const resolved: string[] = [];
   const board = new ProgressBoard({
     databaseName: pair.source.name,
     targetDatabaseName: pair.target.name,
-    send: (items) => messages.push(...items.flatMap((item) => (item.kind === "finding" ? item.error.message : []))),
+    send: (items) => {
+      for (const item of items) {
+        if (item.kind !== "finding") continue;
+        if (item.resolved) resolved.push(item.error.code);
+        else messages.push(item.error.message);
+      }
+    },
     log,
   });
   const orders = new Orders();
@@ -72,6 +81,7 @@ function migration(target: Server = pair.target.server): Migration & { readonly 
     pace: new LoadPace(1, 0),
     endRecorded: Promise.resolve(),
     messages,
+    resolved,
   };
 }
 
@@ -136,4 +146,52 @@ test("a target that does not answer for a moment at the end still tells which id
   await cleanUp(complete, "COMPLETE");
   complete.board.close();
   expect((await pair.source.query("SELECT relreplident FROM pg_class WHERE relname = 'keyless'")).rows).toEqual([{ relreplident: "d" }]);
+});
+
+describe("what the bookkeeping alone knows of the source", () => {
+  const identity = async (): Promise<unknown> =>
+    (await pair.source.query("SELECT relreplident FROM pg_class WHERE relname = 'keyless'")).rows[0]?.["relreplident"];
+  const refusing = (server: Server): Server => ({ ...server, password: () => Promise.reject(new Error("the vault is closed")) });
+
+  beforeEach(async () => {
+    await underWay();
+    await pair.target.query("DELETE FROM pgdms.deferred_ddl");
+    await pair.source.query("CREATE TABLE keyless (note text); ALTER TABLE keyless REPLICA IDENTITY FULL");
+    await pair.target.query(
+      "INSERT INTO pgdms.table_sync (schema_name, table_name, had_no_identity, is_insert_only) VALUES ('public', 'keyless', true, false)",
+    );
+  });
+
+  test("a target that cannot be read at the end is told, and once it can be the source gets back what it is owed", async () => {
+    const complete = migration(refusing(pair.target.server));
+    await cleanUp(complete, "COMPLETE");
+    complete.board.flush();
+    expect(complete.messages.join()).toContain("stands on the target, which cannot be read: the vault is closed");
+    expect(await identity()).toBe("f");
+    const later = migration();
+    await finishEnded(later, "COMPLETE");
+    expect([await identity(), await hasBookkeeping(), later.resolved]).toEqual(["d", false, ["PG1212"]]);
+  });
+
+  test("a source that is away at the end and after it gets it back later: until then the bookkeeping stays", async () => {
+    const complete = { ...migration(), source: refusing(pair.source.server) };
+    await cleanUp(complete, "COMPLETE");
+    await finishEnded(complete, "COMPLETE");
+    complete.board.close();
+    expect([await identity(), await hasBookkeeping(), complete.resolved]).toEqual(["f", true, []]);
+    const { source, target, selected } = complete.job;
+    const work = { taskType: TASK_TYPES.migrate, source, target, selectedDatabases: [selected] };
+    const command = {
+      version: 1,
+      type: "cleanUp",
+      taskId,
+      attempt: 1,
+      afterEpoch: 1,
+      work,
+      databases: [{ name: selected.name, end: "COMPLETE" }],
+    };
+    const [finding] = await cleanUpLater(CleanUpCommand.parse(command), {}, complete.log);
+    expect(finding).toMatchObject({ resolved: true });
+    expect([await identity(), await hasBookkeeping()]).toEqual(["d", false]);
+  });
 });
