@@ -13,7 +13,7 @@ import { createDatabase, type TestDatabase } from "../../setup/databases.ts";
 
 const TASK = "11111111-2222-3333-4444-555555555555";
 const NEVER = new AbortController().signal;
-const settings = { fullLoadStreams: 3, onExistingRows: "refuse", largeTablePartMB: 1 } as const;
+const settings = { fullLoadStreams: 3, onExistingRows: "refuse" as const, largeTablePartMB: 1 };
 
 /** 13 has key ranges, 17 has ctid ranges. */
 describe.each([
@@ -240,16 +240,29 @@ describe.each([
       await source.query(`INSERT INTO ${table} SELECT i, repeat(md5(i::text), 30) FROM generate_series(1, 8000) i`);
     const bytesOf = new Map<string, number>();
     const loaded: string[] = [];
+    let asked = 0;
     let whenFirstWasLoaded: number[] = [];
-    await loadTables(
-      await optionsOf(await planOf(await tables()), {
-        allowedStreams: () => (bytesOf.size < 2 ? 2 : 1),
-        onProgress: ({ name }, { bytes }) => bytesOf.set(name, bytes),
-        onTableLoaded: ({ name }) => {
-          if (loaded.push(name) === 1) whenFirstWasLoaded = [...bytesOf.values()];
-        },
-      }),
-    );
+    const plan = await planOf(await tables(), { largeTablePartMB: 64 });
+    const options = await optionsOf(plan, {
+      // Asked for each piece that arrives, and the first stream gets none before.
+      allowedStreams: () => {
+        if (++asked < 20) return 2;
+        unlock?.();
+        return 1;
+      },
+      onProgress: ({ name }, { bytes }) => bytesOf.set(name, bytes),
+      onTableLoaded: ({ name }) => {
+        if (loaded.push(name) === 1) whenFirstWasLoaded = [...bytesOf.values()];
+      },
+    });
+    // The first stream waits for the lock until the second one is in the middle of its table.
+    const blocker = await source.connect();
+    await blocker.query(`BEGIN; LOCK TABLE ${plan[0]?.table.name} IN ACCESS EXCLUSIVE MODE`);
+    let unlock: (() => void) | undefined = () => {
+      unlock = undefined;
+      void blocker.end();
+    };
+    await loadTables(options);
     const [first, second] = loaded.map((name) => bytesOf.get(name) ?? 0);
     expect(first).toBe(second);
     expect(whenFirstWasLoaded).toContain(first);
