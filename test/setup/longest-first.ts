@@ -1,28 +1,37 @@
 import { relative } from "node:path";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
-/** Files that take half a minute and more, the longest first. One that began last would keep the run waiting, alone. */
+/** Files that take twenty seconds and more, the longest first. One that began last would keep the run waiting, alone. */
 const longest = [
   "scenarios/ending",
-  "scenarios/takeover",
   "scenarios/migrate-command",
-  "scenarios/migration",
   "scenarios/schemas",
-  "scenarios/choices",
-  "fidelity/pitfalls",
+  "scenarios/migration",
+  "scenarios/takeover",
   "portal/accessibility",
-  "scenarios/environment",
-  "chaos/chaos",
-  "portal/page",
-  "worker/schema/deferral",
-  "fidelity/histories",
+  "fidelity/pitfalls",
   "portal/tutorial",
-  "worker/validation/check-migration",
+  "scenarios/choices",
   "worker/full-load/load-tables",
-  "fidelity/partitions",
   "worker/source/source-watch",
-  "scenarios/deployables",
+  "scenarios/environment",
+  "fidelity/histories",
   "faults/fault-walk",
+  "worker/validation/check-migration",
+  "worker/incremental-sync/source-changes",
+  "portal/page",
+  "scenarios/deployables",
+  "scenarios/refusals",
+  "worker/schema/deferral",
+  "worker/incremental-sync/reload",
+  "chaos/chaos",
+  "scenarios/sdk",
+  "functions/tasks",
+  "scenarios/before-10",
+  "worker/schema/deferral-walk",
+  "scenarios/tables-in-trouble",
+  "fidelity/several-snapshots",
+  "scenarios/telemetry",
 ];
 
 /** In a fresh clone vitest knows no durations of a run before: the order would be that of the files' sizes. */
