@@ -4,7 +4,7 @@ import { type CutoverCommand, type ReloadCommand, type TaskWork } from "../contr
 import { reported, type ReportedError } from "../contracts/errors.ts";
 import { type DatabaseState, type TaskEvent } from "../contracts/lifecycle.ts";
 import { type DatabaseProgress, type ReportItem } from "../contracts/reports.ts";
-import { type DatabaseThread, startDatabaseThread } from "./database-host.ts";
+import { type DatabaseThread, type startDatabaseThread } from "./database-host.ts";
 import { type DatabaseJob, type FromDatabase, type ToDatabase } from "./database-job.ts";
 import { forgetFigures, showFigures } from "./figures.ts";
 import { type Lease } from "./lease.ts";
@@ -42,6 +42,7 @@ export interface MigrationRunOptions {
   readonly report: (...items: readonly ReportItem[]) => void;
   /** Resolves when everything reported so far was accepted by the broker. */
   readonly flushReports: () => Promise<void>;
+  readonly startThread: typeof startDatabaseThread;
 }
 
 /** How this worker's part in a migration ended. */
@@ -180,7 +181,7 @@ export class MigrationRun {
   }
 
   #runDatabase(selected: DatabaseJob["selected"]): Promise<void> {
-    const { work, lease, workerId, logLevel, secrets, pgDumpPath, trace, log } = this.#options;
+    const { work, lease, workerId, logLevel, secrets, pgDumpPath, trace, log, startThread } = this.#options;
     this.#traces.set(selected.name, trace.database(selected.name, selected.targetDatabaseName));
     const job: DatabaseJob = {
       taskId: lease.taskId,
@@ -197,7 +198,7 @@ export class MigrationRun {
       ended: lease.ended[selected.name],
     };
     return new Promise((resolve) => {
-      const thread = startDatabaseThread(job, {
+      const thread = startThread(job, {
         onMessage: (message) =>
           void this.#onMessage(selected.name, message).catch((thrown: unknown) => this.#onFailure(selected.name, thrown)),
         onExit: (error) => {

@@ -11,6 +11,7 @@ import {
 import { errors, MigrationError, reported, type ReportedError, reportedFrom } from "../contracts/errors.ts";
 import { type ReportItem } from "../contracts/reports.ts";
 import { cleanUpLater, leftUnseen } from "./cutover/late-clean-up.ts";
+import { startDatabaseThread } from "./database-host.ts";
 import { type Lease } from "./lease.ts";
 import { type Logger } from "./log.ts";
 import { HandedOn, isMigration, MigrationRun, type MigrationWork } from "./migration-run.ts";
@@ -213,6 +214,7 @@ export class TaskRun {
       log,
       report: (...items) => this.#reporter.report(...items),
       flushReports: () => this.#reporter.flush(),
+      startThread: startDatabaseThread,
     });
     const result = await this.#migration.run();
     if (result.kind === "ended") await this.#end(result.event, result.errors);

@@ -8,14 +8,12 @@ import { createLogger } from "../../worker/log.ts";
 import { MigrationRun, type MigrationRunOptions } from "../../worker/migration-run.ts";
 
 /** Stands for the threads of the databases. */
-const threads = vi.hoisted(() => new Map<string, { events: DatabaseThreadEvents; told: ToDatabase[] }>());
-vi.mock("../../worker/database-host.ts", () => ({
-  startDatabaseThread: ({ selected }: { selected: { name: string } }, events: DatabaseThreadEvents) => {
-    const told: ToDatabase[] = [];
-    threads.set(selected.name, { events, told });
-    return { databaseName: selected.name, tell: (message: ToDatabase) => void told.push(message), kill: () => Promise.resolve() };
-  },
-}));
+const threads = new Map<string, { events: DatabaseThreadEvents; told: ToDatabase[] }>();
+const startThread: MigrationRunOptions["startThread"] = ({ selected }, events) => {
+  const told: ToDatabase[] = [];
+  threads.set(selected.name, { events, told });
+  return { databaseName: selected.name, tell: (message) => void told.push(message), kill: () => Promise.resolve() };
+};
 
 const databases = ["one", "two"];
 const taskId = randomUUID();
@@ -39,6 +37,7 @@ beforeEach(() => {
     log: createLogger("silent", "test"),
     report: () => undefined,
     flushReports: () => done,
+    startThread,
   } as unknown as MigrationRunOptions);
   void run.run();
 });
