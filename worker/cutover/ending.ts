@@ -87,11 +87,10 @@ export function removeBookkeeping(
   epoch = Number.MAX_SAFE_INTEGER,
 ): Promise<BookkeepingEnd> {
   const work = async (client: pg.Client): Promise<BookkeepingEnd> => {
-    const row = await readMigration(client);
-    if (row?.taskId !== taskId) return "removed";
-    if (row.epoch > epoch) throw new MigrationError("LostOwnership");
     const changes = await readSourceChanges(client, taskId);
-    if (changes && owesSource(changes, end)) return "owesSource";
+    if (changes === undefined) return "removed";
+    if (changes.epoch > epoch) throw new MigrationError("LostOwnership");
+    if (owesSource(changes, end)) return "owesSource";
     if ((await client.query(owedDefinitions(end))).rowCount === 1) return "owesDefinitions";
     await dropBookkeeping(client);
     await passing("bookkeeping-dropped");

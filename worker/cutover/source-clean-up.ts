@@ -39,9 +39,11 @@ export function leftOnSource({ job }: Pick<EndedMigration, "job">, thrown: unkno
 
 function leftoverStatements({ taskId, selected }: EndedMigration["job"]): string {
   const name = objectName(taskId, selected.name);
-  // Also those of its snapshots, which have its name and a suffix.
-  const slots = `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name ~ ${quoteLiteral(`^${name}(_|$)`)};`;
-  return `${slots} DROP PUBLICATION IF EXISTS ${quoteName(name)}, ${quoteName(insertsPublication(name))};`;
+  // Also those of its snapshots, which have its name and a suffix. A temporary one goes with its session, and while it is there dropping fails.
+  const slots = `FROM pg_replication_slots WHERE slot_name ~ ${quoteLiteral(`^${name}(_|$)`)}`;
+  const ended = `SELECT pg_terminate_backend(active_pid) ${slots} AND active;`;
+  const dropped = `SELECT pg_drop_replication_slot(slot_name) ${slots} AND NOT active;`;
+  return `${ended} ${dropped} DROP PUBLICATION IF EXISTS ${quoteName(name)}, ${quoteName(insertsPublication(name))};`;
 }
 
 const changesStatements = (database: string): string =>

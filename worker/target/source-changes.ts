@@ -1,11 +1,9 @@
 import type pg from "pg";
 import { type DatabaseEnd } from "../database-job.ts";
-import { readMigration } from "./bookkeeping.ts";
+import { type MigrationRow, readMigration } from "./bookkeeping.ts";
 
 /** What the migration changed on its source for as long as it runs, by the target's bookkeeping: its only record. */
-export interface SourceChanges {
-  readonly plugin: "pgoutput" | "test_decoding";
-  readonly isFenced: boolean;
+export interface SourceChanges extends Pick<MigrationRow, "epoch" | "plugin" | "isFenced"> {
   /** Tables that had no replica identity, and have all their columns for it now. */
   readonly changedIdentities: readonly { readonly schema: string; readonly name: string }[];
 }
@@ -17,7 +15,7 @@ export async function readSourceChanges(client: pg.ClientBase, taskId: string): 
   const { rows } = await client.query<{ schema: string; name: string }>(
     "SELECT schema_name AS schema, table_name AS name FROM pgdms.table_sync WHERE had_no_identity AND NOT is_insert_only",
   );
-  return { plugin: row.plugin, isFenced: row.isFenced, changedIdentities: rows };
+  return { ...row, changedIdentities: rows };
 }
 
 /** Whether something is still to be given back. A cutover that is done leaves its fence. */

@@ -3,6 +3,7 @@ import { CleanUpCommand, TASK_TYPES } from "../../../contracts/commands.ts";
 import { requireSettings } from "../../../contracts/settings.ts";
 import { cleanUp, finishEnded } from "../../../worker/cutover/ending.ts";
 import { cleanUpLater } from "../../../worker/cutover/late-clean-up.ts";
+import { leftOnSource } from "../../../worker/cutover/source-clean-up.ts";
 import { createLogger } from "../../../worker/log.ts";
 import { type Migration } from "../../../worker/migration.ts";
 import { Orders } from "../../../worker/orders.ts";
@@ -11,7 +12,10 @@ import { type Server } from "../../../worker/postgres/server.ts";
 import { LoadPace } from "../../../worker/source/pace.ts";
 import { ProgressBoard } from "../../../worker/progress-board.ts";
 import { deferDefinitions } from "../../../worker/schema/deferral.ts";
+import { snapshotSlot } from "../../../worker/source/slot.ts";
 import { takeOver } from "../../../worker/target/bookkeeping.ts";
+import { objectName } from "../../../worker/target/prepare.ts";
+import { leftOnSource as leftOnSourceNow } from "../../scenarios/world.ts";
 import { createPair } from "../../setup/databases.ts";
 
 const taskId = "6f2f6b3c-3b0e-4a52-9a3d-0a1b2c3d4e5f";
@@ -194,4 +198,17 @@ describe("what the bookkeeping alone knows of the source", () => {
     expect(finding).toMatchObject({ resolved: true });
     expect([await identity(), await hasBookkeeping()]).toEqual(["d", false]);
   });
+});
+
+test("the statements for a source that could not be cleaned up clean it up, with a snapshot's session still there", async () => {
+  const { job } = migration();
+  const slot = objectName(taskId, pair.source.name);
+  await pair.source.query("SELECT pg_create_logical_replication_slot($1, 'test_decoding')", [slot]);
+  await pair.source.query(`CREATE PUBLICATION ${slot}`);
+  const left = await pair.source.connect();
+  await left.query("SELECT pg_create_logical_replication_slot($1, 'test_decoding', true)", [snapshotSlot(slot, "t", 1)]);
+  const { remedy } = leftOnSource({ job }, new Error("no route to host"));
+  const statements = /Or on the source: (.*)$/.exec(remedy ?? "")?.[1] ?? "";
+  await pair.source.query(statements);
+  await expect.poll(() => leftOnSourceNow(pair.source)).toEqual([]);
 });
