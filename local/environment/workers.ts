@@ -24,6 +24,9 @@ const graceSeconds = 5;
 const stopTimeoutMs = 9_000;
 const replaceDelayMs = 1_000;
 
+/** For pg_dump in WebAssembly: making it fast takes longer than it then runs, with 2,000 tables still. */
+const DUMP_FLAG = "--liftoff-only";
+
 /** The worker processes of all services. */
 export class WorkerPool {
   readonly #options: WorkerPoolOptions;
@@ -86,7 +89,7 @@ export class WorkerPool {
     const workerId = `${serviceName}-${++this.#started}`;
     const part = await startPart({
       name: `worker ${workerId}`,
-      args: [join(root, "dist/worker/main.js")],
+      args: [DUMP_FLAG, join(root, "dist/worker/main.js")],
       env: { ...env, PGDMS_SERVICE: serviceName, WORKER_ID: workerId, STOP_GRACE_SECONDS: String(graceSeconds) },
       cwd: root,
       logFile: join(logs, `worker-${workerId}.log`),

@@ -41,8 +41,8 @@ afterAll(async () => {
 async function go(screen: Screen): Promise<void> {
   if (open?.screen === screen) return;
   const { options, onward } = screen;
-  if (open && onward) {
-    await onward(page);
+  if (open && goesOn(open.screen, screen)) {
+    await (onward ?? screen.open)(page, open.service);
     open = { ...open, screen };
     return;
   }
@@ -51,6 +51,10 @@ async function go(screen: Screen): Promise<void> {
   open = { screen, service: await startScriptedService({ folder, ...options }) }; // on a port of its own: the page keeps nothing
   await screen.open(page, open.service);
 }
+
+/** Whether the page, and the service behind it, need not begin anew for the next screen. */
+const goesOn = (before: Screen, next: Screen): boolean =>
+  next.onward !== undefined || (before.isSpoiled !== true && before.options === undefined && next.options === undefined);
 
 /** As when the system changes its colours and the window its size; resolves when nothing changes any more. */
 async function wear({ colorScheme, viewport }: (typeof looks)[number]): Promise<void> {

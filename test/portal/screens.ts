@@ -9,6 +9,8 @@ export interface Screen {
   readonly isOverlay?: boolean;
   /** Its rates and charts come from watching: a picture shows them after a while only. */
   readonly isWatched?: boolean;
+  /** The next screen would show what was done for this one. */
+  readonly isSpoiled?: boolean;
   open(page: Page, service: ScriptedService): Promise<void>;
   /** The shorter way, from the screen that stands before it in the list. */
   readonly onward?: ((page: Page) => Promise<void>) | undefined;
@@ -81,6 +83,7 @@ const wizardUpTo =
 /** A step of the wizard, which can be reached from the one before as well. */
 const wizardScreen = (step: number, name: string): Screen => ({
   name: `wizard-${step}-${name}`,
+  isSpoiled: true,
   open: wizardUpTo(step),
   ...(step > 3 ? { onward: wizardSteps[step - 1] } : {}), // before that, the source has problems
 });
@@ -120,6 +123,7 @@ export const screens: readonly Screen[] = [
   { name: "migration-failed", open: migrationScreen("failed", "duplicate key value") },
   {
     name: "migration-offline",
+    isSpoiled: true,
     open: async (page, service) => {
       await migrationScreen("loading", "copying tables")(page, service);
       service.setGone(true);

@@ -97,12 +97,13 @@ describe("what a user may choose", () => {
     );
     await pair.target.query(`TRUNCATE ${String(truncate.rows[0]?.["all"])}`);
     await pair.source.query(
-      `${setup}; CREATE TABLE big (id int PRIMARY KEY, v text); INSERT INTO big SELECT g, md5(g::text) FROM generate_series(1, 200000) g`,
+      `${setup}; CREATE TABLE big (id int PRIMARY KEY, v text); INSERT INTO big SELECT g, md5(g::text) FROM generate_series(1, 50000) g`,
     );
     await pair.target.query("CREATE TABLE big (id int PRIMARY KEY, v text); CREATE INDEX big_v ON big (v)");
     const definitions = await dumpDefinitions(pair.target);
     for (const phase of ["load", "sync"]) {
-      const migration = await world.migrate([pair], { fullLoadStreams: "1", onExistingRows: "truncate" });
+      const pace = phase === "load" ? { maxLoadMBps: "1" } : {};
+      const migration = await world.migrate([pair], { fullLoadStreams: "1", onExistingRows: "truncate" }, pace);
       if (phase === "load")
         await migration.until(({ output }) =>
           output.some((item) => item.resultType === "TableLevelOutput" && item.state !== "BEFORE_LOAD"),

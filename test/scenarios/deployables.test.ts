@@ -90,12 +90,12 @@ describe("what is deployed, from a folder that holds nothing else", () => {
   }
 
   test("a worker ends a running load within 10 s of SIGTERM, and another one resumes it", async () => {
-    await pair.source.query(fill(200_000));
+    await pair.source.query(fill(40_000));
     const [first] = deployed.workers.filter(({ pid }) => existsSync(`/proc/${pid}`));
     if (!first) throw new Error("no worker runs");
-    const migration = await world.migrate([pair], { fullLoadStreams: "1", largeTablePartMB: "10" });
+    const migration = await world.migrate([pair], { fullLoadStreams: "1", largeTablePartMB: "2" }, { maxLoadMBps: "5" });
     const release = await migration.heldInLoad(pair, "accounts");
-    await migration.loaded(pair.source.name, 20_000);
+    await migration.loaded(pair.source.name, 10_000);
     const askedMs = Date.now();
     first.kill("SIGTERM");
     const { code } = await first.exited;

@@ -16,6 +16,9 @@ const fill = (rows: number) => `
   INSERT INTO lists (title, tags, settings) SELECT 'list ' || g, ARRAY['a', g::text], jsonb_build_object('n', g) FROM generate_series(1, 1000) g;
   INSERT INTO items (list_id, place, note, price) SELECT 1 + g % 1000, g / 1000, repeat(md5(g::text), 4), g * 0.01 FROM generate_series(1, ${rows}) g;`;
 
+/** The load is under way for a second or two, so that something can happen to it. */
+const SLOWLY = { maxLoadMBps: "2" };
+
 /** Keeps writing until it is stopped; returns how many rounds it made. */
 function startWriter(pair: Pair): { stop(): Promise<number> } {
   let isOver = false;
@@ -61,7 +64,7 @@ describe("a migration through the whole of pgdms", () => {
   }
 
   test("rows written before, during and after the load are on the target after the cutover, and nothing is left behind", async () => {
-    await pair.source.query(SCHEMA + fill(50_000));
+    await pair.source.query(SCHEMA + fill(12_000));
     const writer = startWriter(pair);
     const migration = await world.migrate([pair], { migrateSchema: "true" });
     await migration.reaches(pair.source.name, "READY_TO_COMPLETE");
@@ -94,8 +97,8 @@ describe("a migration through the whole of pgdms", () => {
   });
 
   test("a cancel during the load leaves no slot, no publication and no bookkeeping", async () => {
-    await pair.source.query(SCHEMA + fill(60_000));
-    const migration = await world.migrate([pair], { migrateSchema: "true", fullLoadStreams: "1" });
+    await pair.source.query(SCHEMA + fill(12_000));
+    const migration = await world.migrate([pair], { migrateSchema: "true", fullLoadStreams: "1" }, SLOWLY);
     const release = await migration.heldInLoad(pair, "lists");
     await migration.until(({ output }) => output.some((item) => item.resultType === "TableLevelOutput" && item.state !== "BEFORE_LOAD"));
     await migration.cancel();
@@ -105,9 +108,9 @@ describe("a migration through the whole of pgdms", () => {
   });
 
   test("a load whose sessions are all cut on the source goes on under a new snapshot", async () => {
-    await pair.source.query(SCHEMA + fill(60_000));
+    await pair.source.query(SCHEMA + fill(12_000));
     const writer = startWriter(pair);
-    const migration = await world.migrate([pair], { migrateSchema: "true", fullLoadStreams: "1", largeTablePartMB: "4" });
+    const migration = await world.migrate([pair], { migrateSchema: "true", fullLoadStreams: "1", largeTablePartMB: "1" }, SLOWLY);
     const release = await migration.heldInLoad(pair, "lists");
     await migration.until(({ output }) => output.some((item) => item.resultType === "TableLevelOutput" && item.state !== "BEFORE_LOAD"));
     await pair.source.query(

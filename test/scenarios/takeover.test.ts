@@ -62,10 +62,10 @@ describe("another worker goes on", () => {
   }
 
   test("after a SIGKILL inside a large table: its loaded parts stay, equal databases, nothing twice", async () => {
-    await pair.source.query(moves(95_000));
+    await pair.source.query(moves(25_000));
     // Several parts, slow enough that the table is locked before the last of them.
-    const parts = { fullLoadStreams: "2", largeTablePartMB: "4" };
-    const migration = await world.migrate([pair], { migrateSchema: "true", ...parts }, { maxLoadMBps: "10" });
+    const parts = { fullLoadStreams: "2", largeTablePartMB: "1" };
+    const migration = await world.migrate([pair], { migrateSchema: "true", ...parts }, { maxLoadMBps: "3" });
     const release = await migration.heldInside(pair, "moves");
     const done = "SELECT table_name, part, snapshot_lsn, ended_on FROM pgdms.table_load WHERE state = 'done' ORDER BY 1, 2";
     const before = (await pair.target.query(done)).rows;

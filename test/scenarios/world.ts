@@ -8,7 +8,7 @@ const WAIT_MS_MAX = 90_000;
 
 /** Between two looks; longer where it takes long. */
 const LOOK_MS_MIN = 75;
-const LOOK_MS_MAX = 250;
+const LOOK_MS_MAX = 400;
 
 type Json = Record<string, unknown>;
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { connectionOf } from "../../local/migrate/connection-url.ts";
-import { settingMaps } from "../../local/migrate/settings.ts";
+import { settingMaps, tableNames } from "../../local/migrate/settings.ts";
 
 const read = (text: string, password?: string) => connectionOf("--source", text, password);
 
@@ -24,7 +24,8 @@ describe("the URL of a database", () => {
   });
 
   const refused = [
-    ["db.example.net", /not the URL of a PostgreSQL database/],
+    ["db.example.net", /--source is not the URL of a PostgreSQL database/],
+    ["mysql://ann@h/d", /--source is not the URL of a PostgreSQL database/],
     ["postgres://h/d", /must name user, host and database/],
     ["postgres://ann@h", /must name user, host and database/],
     ["postgres://ann@h/d?sslmode=maybe", /sslmode must be one of disable, /],
@@ -34,6 +35,21 @@ describe("the URL of a database", () => {
   test.each(refused)("%s is refused with a reason, never with the password", (text, reason) => {
     expect(() => read(text)).toThrow(reason);
     expect(() => read(text.replace("ann@", "ann:secret@"))).toThrow(/^(?!.*secret)/s);
+  });
+});
+
+test("a URL that is left out is asked for by name", () => {
+  expect(() => connectionOf("--target", undefined, undefined)).toThrow(/--target is missing/);
+});
+
+describe("tables on the command line", () => {
+  test("are split at commas that are not in quotes; left out, they are all", () => {
+    expect(tableNames(' public.a,"odd, name"."b""c" ')).toEqual(["public.a", '"odd, name"."b""c"']);
+    expect(tableNames(undefined)).toEqual([]);
+  });
+
+  test.each(["", " ", ","])("%j names none, which must not mean all", (text) => {
+    expect(() => tableNames(text)).toThrow("--tables names no table");
   });
 });
 
