@@ -14,6 +14,7 @@ import { BACKEND } from "../postgres/wire/message-types.ts";
 import { parseServerError } from "../postgres/wire/server-error.ts";
 import { reasonOf, whenAborted } from "../signals.ts";
 import { readTimeMs } from "./pgoutput.ts";
+import { restMs } from "./rest.ts";
 import { SocketValve } from "./socket-valve.ts";
 
 /** How often the source is told what is durable, whether or not it asks and however slow the target is. */
@@ -152,11 +153,8 @@ class OwnReader {
   }
 }
 
-/** Reads smaller than this are a sign that the source sends row by row (see rest()). */
+/** Reads smaller than this are a sign that the source sends row by row (see #rest). */
 const SMALL_READ_BYTES = 48 * 1024;
-
-/** How long the socket rests between two small reads while the sync is behind. */
-const REST_MS = 30;
 
 /**
  * The source's change stream: `pg-logical-replication` with its dangerous defaults off. The library keeps the connection
@@ -182,6 +180,8 @@ export class ReplicationStream {
   #isHeld = false;
   #isBehind = false;
   #restTimer: NodeJS.Timeout | undefined;
+  /** Since the last rest. */
+  #arrivedBytes = 0;
 
   private constructor(service: LogicalReplicationService, options: StreamOptions) {
     this.#service = service;
@@ -321,12 +321,14 @@ export class ReplicationStream {
   }
 
   #rest(readBytes: number): void {
+    this.#arrivedBytes += readBytes;
     if (!this.#isBehind || readBytes >= SMALL_READ_BYTES || this.#restTimer !== undefined) return;
     this.#valve?.close();
     this.#restTimer = setTimeout(() => {
       this.#restTimer = undefined;
       if (!this.#isHeld) this.#valve?.open();
-    }, REST_MS);
+    }, restMs(this.#arrivedBytes));
+    this.#arrivedBytes = 0;
   }
 
   #tick(): void {
