@@ -182,6 +182,7 @@ export class ReplicationStream {
   #restTimer: NodeJS.Timeout | undefined;
   /** Since the last rest. */
   #arrivedBytes = 0;
+  #wasHeld = false;
 
   private constructor(service: LogicalReplicationService, options: StreamOptions) {
     this.#service = service;
@@ -241,6 +242,7 @@ export class ReplicationStream {
   /** The target has enough to do: let the source wait. Status messages go on. */
   pause(): void {
     this.#isHeld = true;
+    this.#wasHeld = true;
     this.#valve?.close();
   }
 
@@ -324,11 +326,15 @@ export class ReplicationStream {
     this.#arrivedBytes += readBytes;
     if (!this.#isBehind || readBytes >= SMALL_READ_BYTES || this.#restTimer !== undefined) return;
     this.#valve?.close();
-    this.#restTimer = setTimeout(() => {
-      this.#restTimer = undefined;
-      if (!this.#isHeld) this.#valve?.open();
-    }, restMs(this.#arrivedBytes));
+    this.#restTimer = setTimeout(
+      () => {
+        this.#restTimer = undefined;
+        if (!this.#isHeld) this.#valve?.open();
+      },
+      restMs(this.#arrivedBytes, this.#wasHeld),
+    );
     this.#arrivedBytes = 0;
+    this.#wasHeld = false;
   }
 
   #tick(): void {

@@ -12,6 +12,11 @@ const REST_MS_MAX = 200;
 /** Whatever a connection holds, rests leave the stream this much. */
 const BYTES_PER_MS = 4 * 1024;
 
-/** The next rest in milliseconds, after so many bytes arrived since the last one. */
-export const restMs = (arrivedBytes: number): number =>
-  Math.min(REST_MS_MAX, Math.max(REST_MS_MIN, Math.trunc(arrivedBytes / BYTES_PER_MS)));
+/**
+ * The next rest in milliseconds.
+ * @param arrivedBytes since the last one
+ * @param wasHeld the target had enough to do since then, and the stream has waited for it: that was a rest, and a longer one would
+ * leave the target idle.
+ */
+export const restMs = (arrivedBytes: number, wasHeld = false): number =>
+  wasHeld ? REST_MS_MIN : Math.min(REST_MS_MAX, Math.max(REST_MS_MIN, Math.trunc(arrivedBytes / BYTES_PER_MS)));

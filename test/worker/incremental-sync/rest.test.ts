@@ -19,3 +19,7 @@ test("a stream that is slow, or a connection that holds little, has short rests,
   expect(restOf(1_000_000, 64 * 1024)).toBe(16);
   expect(restMs(64 * 1024)).toBe(16);
 });
+
+test("a stream that waited for the target meanwhile has rested", () => {
+  expect([restMs(5_000_000), restMs(5_000_000, true)]).toEqual([200, 8]);
+});
