@@ -13,7 +13,7 @@ export default defineConfig({
     // pg_dump in WebAssembly runs for a moment: making it fast takes four times as long as running it does.
     execArgv: ["--liftoff-only"],
     // More than two cores have: much of the time a test waits for processes that it started.
-    maxWorkers: 6,
+    maxWorkers: 4,
     testTimeout: 180_000,
     hookTimeout: 180_000,
     // A state is waited for; how soon it comes is no matter of a test.
