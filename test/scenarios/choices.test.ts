@@ -102,7 +102,7 @@ describe("what a user may choose", () => {
     await pair.target.query("CREATE TABLE big (id int PRIMARY KEY, v text); CREATE INDEX big_v ON big (v)");
     const definitions = await dumpDefinitions(pair.target);
     for (const phase of ["load", "sync"]) {
-      const pace = phase === "load" ? { maxLoadMBps: "1" } : {};
+      const pace: Record<string, string> = phase === "load" ? { maxLoadMBps: "1" } : {};
       const migration = await world.migrate([pair], { fullLoadStreams: "1", onExistingRows: "truncate" }, pace);
       if (phase === "load")
         await migration.until(({ output }) =>
