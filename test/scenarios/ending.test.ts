@@ -77,7 +77,9 @@ test("even SIGKILL of npm start ends its parts", async () => {
 
 const moments = [
   ["while listdb is filled", /filling listdb|starting/, 5],
+  ["while the connections are checked", /Service .* Online/, 5],
   ["while the migration starts and loads", /Tables .* 17 tables/, 5],
+  ["while changes are followed", /… .*Incremental sync/, 5], // said every few seconds
   ["while it cuts over", /Incremental sync +[\d.]+ s +[\d,]+ transactions/, 1],
 ] as const;
 

@@ -180,8 +180,9 @@ export class ReplicationStream {
   #isHeld = false;
   #isBehind = false;
   #restTimer: NodeJS.Timeout | undefined;
-  /** Since the last rest. */
+  /** Since the last rest, or since the sync fell behind. */
   #arrivedBytes = 0;
+  /** Since the last rest. */
   #wasHeld = false;
 
   private constructor(service: LogicalReplicationService, options: StreamOptions) {
@@ -323,7 +324,7 @@ export class ReplicationStream {
   }
 
   #rest(readBytes: number): void {
-    this.#arrivedBytes += readBytes;
+    this.#arrivedBytes = this.#isBehind ? this.#arrivedBytes + readBytes : 0;
     if (!this.#isBehind || readBytes >= SMALL_READ_BYTES || this.#restTimer !== undefined) return;
     this.#valve?.close();
     this.#restTimer = setTimeout(
