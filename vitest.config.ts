@@ -1,5 +1,5 @@
 import { defineConfig } from "vitest/config";
-import LongestFirst from "./test/setup/longest-first.ts";
+import EvenLoad from "./test/setup/even-load.ts";
 import { keepTemporaryFilesInMemory } from "./test/setup/temporary-folder.ts";
 
 keepTemporaryFilesInMemory(process.env);
@@ -13,7 +13,7 @@ export default defineConfig({
     // pg_dump in WebAssembly runs for a moment: making it fast takes four times as long as running it does.
     execArgv: ["--liftoff-only"],
     // More than two cores have: much of the time a test waits for processes that it started.
-    maxWorkers: 4,
+    maxWorkers: 5,
     testTimeout: 180_000,
     hookTimeout: 180_000,
     // A state is waited for; how soon it comes is no matter of a test.
@@ -22,6 +22,6 @@ export default defineConfig({
     retry: 0,
     reporters: ["default", "./test/setup/count-reporter.ts"],
     globalSetup: ["test/setup/servers.ts"],
-    sequence: { sequencer: LongestFirst },
+    sequence: { sequencer: EvenLoad },
   },
 });

@@ -6,6 +6,7 @@ import { benchCutover } from "./engine/cutover.ts";
 import { chosenOf } from "./engine/choice.ts";
 import { DRAINS } from "./engine/data.ts";
 import { benchDrain } from "./engine/drain.ts";
+import { benchFollow } from "./engine/follow.ts";
 import { benchLatency } from "./engine/latency.ts";
 import { benchLoad, type SuiteOptions } from "./engine/load.ts";
 import { benchReading } from "./engine/reading.ts";
@@ -22,6 +23,7 @@ import { benchStreamFormat } from "./engine/stream-format.ts";
 const suites = {
   load: benchLoad,
   drain: benchDrain,
+  follow: benchFollow,
   cutover: benchCutover,
   latency: benchLatency,
   "small-tables": benchSmallTables,
@@ -106,7 +108,7 @@ async function bench(signal: AbortSignal): Promise<number> {
 
 /** pg_dump refuses servers that are newer than itself, and without it two peers are missing where they count. */
 function programsFor(suite: Suite, { pgDump }: Tools): Programs {
-  const needsDump = suite === "load" || suite === "small-tables";
+  const needsDump = suite === "load" || suite === "small-tables" || suite === "follow"; // pgcopydb comes with the same version
   if (!needsDump || !pgDump || pgDump.major >= EMBEDDED_MAJOR) return "embedded";
   return debianPrograms(pgDump.major) ?? "embedded";
 }

@@ -1,8 +1,9 @@
-import { backlog, changesOf, type Drain, drainFingerprint, drainProcedures, drainRows, drainSchema, type DrainSizes } from "./data.ts";
+import { backlog, changesOf, type Drain, drainProcedures, drainRows, drainSchema, type DrainSizes } from "./data.ts";
 import { type SuiteOptions } from "./load.ts";
 import { cluster, type Metered } from "./meter.ts";
 import { arrives, Subscription, type SubscriptionOptions } from "./peers.ts";
 import { type BenchMigration } from "./pgdms.ts";
+import { requireSameRows } from "./same-rows.ts";
 import { addSample, type Gate, measured, newWork, rotated, type Sample, type Work } from "./run.ts";
 
 const SOURCE = "drain_source";
@@ -64,7 +65,12 @@ export async function benchDrain(options: SuiteOptions): Promise<Work[]> {
     }
     works.push(work);
   }
-  await requireSame(options, consumers);
+  await requireSameRows(
+    pair,
+    SOURCE,
+    consumers.map(({ target }) => target),
+  );
+  say(`drain: all ${consumers.length} targets have the source's rows`);
   for (const consumer of consumers) await consumer.remove();
   return works;
 }
@@ -180,20 +186,4 @@ async function pgdmsConsumer(options: SuiteOptions): Promise<Consumer> {
       await migration.cancel();
     },
   };
-}
-
-/** A fast consumer that lost a row is no consumer. */
-async function requireSame({ pair, say }: SuiteOptions, consumers: readonly Consumer[]): Promise<void> {
-  const read = async (server: SuiteOptions["pair"]["source"], database: string): Promise<string> => {
-    const session = await server.connect(database);
-    const { rows } = await session.query(drainFingerprint);
-    await session.end();
-    return JSON.stringify(rows);
-  };
-  const expected = await read(pair.source, SOURCE);
-  for (const { title, target } of consumers) {
-    const found = await read(pair.target, target);
-    if (found !== expected) throw new Error(`${title} has other rows than the source: ${found} instead of ${expected}`);
-  }
-  say(`drain: all ${consumers.length} targets have the source's rows`);
 }

@@ -116,6 +116,42 @@ export async function pgcopydbClone({ pgcopydb }: Tools, pair: ServerPair, { sou
   }
 }
 
+/** Databases of pgcopydb's own sync, and what it keeps there. */
+export interface FollowNames extends Names {
+  /** Of the slot and of the target's replication origin. */
+  readonly slot: string;
+  /** Its work directory, which it makes. */
+  readonly folder: string;
+  readonly plugin: string;
+}
+
+const followOptions = (pair: ServerPair, { source, target, slot, folder }: FollowNames): string[] => [
+  ...["--source", pair.source.url(source), "--target", pair.target.url(target), "--dir", folder],
+  ...["--slot-name", slot, "--origin", slot, "--not-consistent"],
+];
+
+/** Makes pgcopydb's slot: what is written from now on is followed by pgcopydbFollow. */
+export async function pgcopydbSetUp({ pgcopydb }: Tools, pair: ServerPair, names: FollowNames): Promise<void> {
+  if (!pgcopydb) throw new Error("pgcopydb is missing");
+  const isModern = !pgcopydb.version.startsWith("0.10");
+  await runPipe([pgcopydb.path, "stream", "setup", ...followOptions(pair, names), ...(isModern ? ["--plugin", names.plugin] : [])]);
+  await runPipe([pgcopydb.path, "stream", "sentinel", "set", "apply", ...sentinelOptions(isModern, pair, names)]);
+}
+
+const sentinelOptions = (isModern: boolean, pair: ServerPair, { source, folder }: FollowNames): string[] =>
+  isModern ? ["--dir", folder] : ["--source", pair.source.url(source)];
+
+/** Follows until all that the source has now is on the target. */
+export async function pgcopydbFollow({ pgcopydb }: Tools, pair: ServerPair, names: FollowNames): Promise<void> {
+  if (!pgcopydb) throw new Error("pgcopydb is missing");
+  const session = await pair.source.connect(names.source);
+  const { rows } = await session.query<{ lsn: string }>("SELECT pg_current_wal_insert_lsn()::text AS lsn");
+  await session.end();
+  const isModern = !pgcopydb.version.startsWith("0.10");
+  const plugin = isModern ? ["--plugin", names.plugin] : [];
+  await runPipe([pgcopydb.path, "follow", ...followOptions(pair, names), ...plugin, "--resume", "--endpos", rows[0]?.lsn ?? ""]);
+}
+
 /** psql to psql in binary form, four at once; tables of some size in two halves by their addresses. */
 export async function psqlPairs({ psql }: Tools, pair: ServerPair, { source, target }: Names): Promise<void> {
   if (!psql) throw new Error("psql is missing");

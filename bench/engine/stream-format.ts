@@ -6,7 +6,7 @@ import { copyText } from "../../worker/incremental-sync/copy-text.ts";
 import { PgoutputDecoder } from "../../worker/incremental-sync/decoder.ts";
 import { fold } from "../../worker/incremental-sync/fold.ts";
 import { type SyncTarget } from "../../worker/incremental-sync/sync-table.ts";
-import { columnOffsets, NULL_KIND, type Tuple } from "../../worker/incremental-sync/tuple.ts";
+import { columnOffsets, kindAt, NULL_KIND, type Tuple, valueEnd } from "../../worker/incremental-sync/tuple.ts";
 import { quoteName, quoteNames } from "../../worker/postgres/quote.ts";
 import { takeOver } from "../../worker/postgres/raw-session.ts";
 import { readTables } from "../../worker/source/catalog.ts";
@@ -222,7 +222,7 @@ function copyBinary(rows: readonly Tuple[], positions: readonly number[]): Buffe
   let at = 0;
   for (const row of rows) {
     columnOffsets(row, offsets);
-    if (at + row.length + 4 * positions.length + 2 > piece.length) {
+    if (at + row.end - row.start + 4 * positions.length + 2 > piece.length) {
       pieces.push(piece.subarray(0, at));
       piece = Buffer.allocUnsafe(65_536);
       at = 0;
@@ -230,8 +230,8 @@ function copyBinary(rows: readonly Tuple[], positions: readonly number[]): Buffe
     at = piece.writeInt16BE(positions.length, at);
     for (const position of positions) {
       const from = offsets[position] as number;
-      if (row[from] === NULL_KIND) at = piece.writeInt32BE(-1, at);
-      else at += row.copy(piece, at, from + 1, from + 5 + row.readInt32BE(from + 1));
+      if (kindAt(row, from) === NULL_KIND) at = piece.writeInt32BE(-1, at);
+      else at += row.bytes.copy(piece, at, from + 1, valueEnd(row.bytes, from));
     }
   }
   pieces.push(piece.subarray(0, at), Buffer.of(0xff, 0xff));

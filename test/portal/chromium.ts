@@ -5,9 +5,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium, type BrowserContext } from "playwright-core";
 
-/** A real browser for the tests of the page: Debian's Chromium, installed where it is missing. */
+/**
+ * A real browser for the tests of the page: Debian's Chromium, installed where it is missing. Its headless shell has the same
+ * engine, starts sooner and takes a fourth less work for the same tests than the whole browser does without a window.
+ */
 
-const executablePath = process.env["CHROMIUM_PATH"] ?? "/usr/bin/chromium";
+const DEBIAN_PACKAGE = "chromium-headless-shell";
+const SHELL = `/usr/bin/${DEBIAN_PACKAGE}`;
+const DEBIAN_PATHS = [SHELL, "/usr/bin/chromium"];
 
 /** Nothing may be fetched but what the page itself asks for: the browser's own errands are switched off. */
 const args = [
@@ -25,17 +30,19 @@ const args = [
  * @throws Error when there is none and none can be installed
  */
 function findChromium(): string {
-  if (existsSync(executablePath)) return executablePath;
+  const named = process.env["CHROMIUM_PATH"];
+  const found = named ?? DEBIAN_PATHS.find((path) => existsSync(path));
+  if (found !== undefined && existsSync(found)) return found;
   const isRoot = process.getuid?.() === 0;
-  if (!isRoot || !existsSync("/usr/bin/apt-get")) {
+  if (named !== undefined || !isRoot || !existsSync("/usr/bin/apt-get"))
     throw new Error(
-      `There is no browser at ${executablePath}. Install Chromium (Debian: apt-get install chromium) or name it in CHROMIUM_PATH.`,
+      `There is no browser at ${found ?? DEBIAN_PATHS.join(" or ")}. ` +
+        `Install Chromium (Debian: apt-get install ${DEBIAN_PACKAGE}) or name it in CHROMIUM_PATH.`,
     );
-  }
   console.log("installing Chromium for the tests of the page");
   execFileSync("apt-get", ["update"], { stdio: "ignore" });
-  execFileSync("apt-get", ["install", "-y", "--no-install-recommends", "chromium"], { stdio: "ignore" });
-  return executablePath;
+  execFileSync("apt-get", ["install", "-y", "--no-install-recommends", DEBIAN_PACKAGE], { stdio: "ignore" });
+  return SHELL;
 }
 
 export interface Browser {

@@ -1,6 +1,7 @@
 import { cpSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
+import { casesOf } from "../setup/thorough.ts";
 import { Command, root } from "./command.ts";
 
 /** Linux: what is left is read from /proc. */
@@ -75,13 +76,18 @@ test("even SIGKILL of npm start ends its parts", async () => {
   expect(await command.leaves()).toEqual([]);
 });
 
-const moments = [
-  ["while listdb is filled", /filling listdb|starting/, 5],
-  ["while the connections are checked", /Service .* Online/, 5],
-  ["while the migration starts and loads", /Tables .* 17 tables/, 5],
-  ["while changes are followed", /… .*Incremental sync/, 5], // said every few seconds
-  ["while it cuts over", /Incremental sync +[\d.]+ s +[\d,]+ transactions/, 1],
-] as const;
+/** What the demo says when it is there, and the seconds for which it follows changes. */
+const moments = casesOf<readonly [moment: string, says: RegExp, syncSeconds: number]>(
+  [
+    ["while listdb is filled", /filling listdb|starting/, 5],
+    ["while the migration starts and loads", /Tables .* 17 tables/, 5],
+    ["while it cuts over", /Incremental sync +[\d.]+ s +[\d,]+ transactions/, 1],
+  ],
+  [
+    ["while the connections are checked", /Service .* Online/, 5],
+    ["while changes are followed", /… .*Incremental sync/, 5], // said every few seconds
+  ],
+);
 
 test.each(moments)("Ctrl-C %s ends the demo with its servers, pgdms and writer", async (_moment, pattern, syncSeconds) => {
   command = new Command("demo", ["--rows", "2000", "--sync", String(syncSeconds), "--port", "0"]);

@@ -6,9 +6,9 @@ import { type TestDatabase } from "../setup/databases.ts";
 /** A state that does not come within this is a failure; the error says what was there instead. */
 const WAIT_MS_MAX = 90_000;
 
-/** Between two looks; longer where it takes long. */
+/** Between two looks; longer where it takes long. A look costs what the migration then lacks. */
 const LOOK_MS_MIN = 75;
-const LOOK_MS_MAX = 400;
+const LOOK_MS_MAX = 600;
 
 type Json = Record<string, unknown>;
 
@@ -147,7 +147,7 @@ export class Migration {
       const isOver = ["Succeeded", "Failed", "Faulted", "FailedInputValidation", "Canceled"].includes(task.state);
       const waitedMs = Date.now() - beganMs;
       if (isOver || waitedMs > WAIT_MS_MAX) throw new Error(`the task did not get there: ${JSON.stringify(task, undefined, 1)}`);
-      await sleep(Math.min(lookMsMax, Math.max(LOOK_MS_MIN, waitedMs / 8))); // looking costs what the migration then lacks
+      await sleep(Math.min(lookMsMax, Math.max(LOOK_MS_MIN, waitedMs / 5)));
     }
   }
 

@@ -3,8 +3,7 @@ import { formatLsn, type Lsn } from "../../contracts/lsn.ts";
 import { displayName } from "../../contracts/tables.ts";
 import { isEncodingFailure, textNotConvertible } from "../postgres/encoding.ts";
 import { isTransient } from "../postgres/failures.ts";
-import { quoteLiteral } from "../postgres/quote.ts";
-import { type RawSession } from "../postgres/raw-session.ts";
+import { type PreparedStep, type RawSession, type Step } from "../postgres/raw-session.ts";
 import { type StepResult } from "../postgres/wire/exchanges.ts";
 import { type ServerError } from "../postgres/wire/server-error.ts";
 import { type Ownership } from "../target/ownership.ts";
@@ -13,18 +12,25 @@ import { type ChangeCounts, countChanges } from "./counts.ts";
 import { fold, type Segment } from "./fold.ts";
 import { type Group } from "./group.ts";
 import { statementFor } from "./in-order.ts";
-import { type CheckedStep, netSteps, statementStep } from "./net-steps.ts";
+import { atOnce, type CheckedStep, netSteps, statementStep } from "./net-steps.ts";
 import { type SyncTable } from "./sync-table.ts";
 
 /** Statements of one pipeline when changes are applied one by one: bounds the answers held in memory. */
 const IN_ORDER_CHUNK = 1_000;
 
+/** Statements that go out with their commit: a group of so few arrives sooner, and a larger one gains nothing by it. */
+const AT_ONCE_MAX = 16;
+
 /** Prepared statements of one session; past that they are all dropped, for the memory that they hold on the target. */
 const STATEMENTS_MAX = 2_000;
+
+/** Name of the statement that moves the position on. */
+const POSITION = "pgdms_position";
 
 const UNIQUE_VIOLATION = "23505";
 const EXCLUSION_VIOLATION = "23P01";
 const DIVISION_BY_ZERO = "22012";
+const NOT_SUPPORTED = "0A000";
 const INVALID_TEXT = "22P02";
 const UNKNOWN_LABEL = /^invalid input value for enum (.+?): /;
 
@@ -40,6 +46,8 @@ export class Applier {
   #position: Lsn;
   /** A piece of a large transaction was applied; its transaction is open on the target. */
   #isOpen = false;
+  /** Until the target has a table whose changes cannot be told by the number of rows: one with rules. */
+  #takesAtOnce = true;
   /** Resolves when the next group may be sent: the one before was checked, and its COMMIT is on its way. */
   #turn: Promise<void> = Promise.resolve();
 
@@ -71,7 +79,7 @@ export class Applier {
   async apply(group: Group): Promise<ChangeCounts> {
     const counts = countChanges(group.changes);
     const changes = fold(group.changes).flatMap(segmentSteps);
-    const sent = this.#turn.then(() => this.#send(group, changes, counts.steps()));
+    const sent = this.#turn.then(() => this.#send(group, changes, counts));
     this.#turn = sent.then(() => undefined);
     this.#turn.catch(() => undefined); // there may be no next group to hear of it
     const { committed } = await sent;
@@ -80,9 +88,13 @@ export class Applier {
   }
 
   /** Applies the changes and, once they are checked, sends the COMMIT of a whole group without waiting for its answer. */
-  async #send(group: Group, changes: readonly CheckedStep[], counts: readonly CheckedStep[]): Promise<{ committed: Promise<void> }> {
+  async #send(group: Group, changes: readonly CheckedStep[], counts: ChangeCounts): Promise<{ committed: Promise<void> }> {
     const { endLsn } = group;
-    const records = [...counts, ...(endLsn === undefined ? [] : [positionStep(this.#ownership, this.#position, endLsn)])];
+    if (await this.#isAppliedAtOnce(group, changes, counts)) return { committed: Promise.resolve() };
+    const records = [
+      ...counts.steps(),
+      ...(endLsn === undefined ? [] : [unchecked(positionStep(this.#ownership, this.#position, endLsn))]),
+    ];
     try {
       // One write, one wait: after an error the server passes the rest over.
       await this.#run([beginStep(this.#isOpen), ...changes, ...records]);
@@ -94,13 +106,35 @@ export class Applier {
     this.#isOpen = endLsn === undefined;
     if (endLsn === undefined) return { committed: Promise.resolve() };
     this.#position = endLsn;
-    const committed = this.#run([{ step: { sql: "COMMIT" }, table: undefined, rowCount: undefined }]);
+    const committed = this.#run([unchecked({ sql: "COMMIT" })]);
     committed.catch(() => undefined);
     return { committed };
   }
 
+  /**
+   * Applies a few changes in one round trip, from BEGIN to COMMIT: each statement fails by itself when it does not find its row,
+   * and the server passes over everything that follows one that failed, the COMMIT as well.
+   * @returns false when it was not tried or anything failed: the target then has nothing of the group, and the other way says why.
+   */
+  async #isAppliedAtOnce({ endLsn }: Group, changes: readonly CheckedStep[], counts: ChangeCounts): Promise<boolean> {
+    if (!this.#takesAtOnce || this.#isOpen || endLsn === undefined || changes.length > AT_ONCE_MAX) return false;
+    const statements = changes.flatMap(atOnce);
+    if (statements.length < changes.length) return false;
+    const records = [...counts.preparedSteps(), positionStep(this.#ownership, this.#position, endLsn)];
+    const steps = [bare("BEGIN"), bare("SET CONSTRAINTS ALL DEFERRED"), ...statements, ...records, bare("COMMIT")];
+    for (const { prepared } of steps) this.#statements.add(prepared);
+    const results = await this.#session.pipeline(steps);
+    if (results.every(({ error }) => error === undefined)) {
+      this.#position = endLsn;
+      return true;
+    }
+    if (this.#session.transactionStatus !== "I") await this.#run([unchecked({ sql: "ROLLBACK" })]);
+    if (results.some(({ error }) => error?.code === NOT_SUPPORTED)) this.#takesAtOnce = false;
+    return false;
+  }
+
   async #applyInOrder(changes: readonly Change[]): Promise<void> {
-    await this.#run([{ step: { sql: "ROLLBACK TO SAVEPOINT pgdms" }, table: undefined, rowCount: undefined }]);
+    await this.#run([unchecked({ sql: "ROLLBACK TO SAVEPOINT pgdms" })]);
     for (let n = 0; n < changes.length; n += IN_ORDER_CHUNK) {
       await this.#run(changes.slice(n, n + IN_ORDER_CHUNK).map((change) => statementStep(statementFor(change))));
     }
@@ -114,26 +148,29 @@ export class Applier {
 }
 
 /** Deferred constraints of the source were checked at its commit; here they are checked at ours. */
-const beginStep = (isOpen: boolean): CheckedStep => ({
-  step: { sql: isOpen ? "RELEASE SAVEPOINT pgdms; SAVEPOINT pgdms" : "BEGIN; SET CONSTRAINTS ALL DEFERRED; SAVEPOINT pgdms" },
-  table: undefined,
-  rowCount: undefined,
-});
+const beginStep = (isOpen: boolean): CheckedStep =>
+  unchecked({ sql: isOpen ? "RELEASE SAVEPOINT pgdms; SAVEPOINT pgdms" : "BEGIN; SET CONSTRAINTS ALL DEFERRED; SAVEPOINT pgdms" });
+
+const unchecked = (step: Step): CheckedStep => ({ step, table: undefined, rowCount: undefined });
 
 const segmentSteps = (segment: Segment): CheckedStep[] =>
   segment.kind === "net" ? segment.tables.flatMap(netSteps) : [statementStep(statementFor(segment.change))];
+
+/** A prepared statement without parameters. */
+const bare = (sql: string): PreparedStep => ({ prepared: `pgdms_${sql}`, parse: { sql }, values: [] });
 
 /**
  * Moves the position on, in one step without a round trip. Fails with a division by zero when another worker has taken
  * over, and also when the position is not where this session left it: a COMMIT of an earlier connection, whose answer was
  * lost, may arrive after the position was read, and the same changes must then not be applied again.
  */
-function positionStep({ taskId, epoch }: Ownership, from: Lsn, to: Lsn): CheckedStep {
+function positionStep({ taskId, epoch }: Ownership, from: Lsn, to: Lsn): PreparedStep {
   const sql = `WITH moved AS (
-      UPDATE pgdms.migration SET position = '${formatLsn(to)}'
-       WHERE task_id = ${quoteLiteral(taskId)} AND epoch = ${epoch} AND coalesce(position, slot_lsn) = '${formatLsn(from)}' RETURNING 1)
+      UPDATE pgdms.migration SET position = $1
+       WHERE task_id = $2 AND epoch = $3 AND coalesce(position, slot_lsn) = $4 RETURNING 1)
     SELECT 1 / count(*) FROM moved`;
-  return { step: { sql }, table: undefined, rowCount: undefined };
+  const values = [formatLsn(to), taskId, String(epoch), formatLsn(from)].map((value) => Buffer.from(value));
+  return { prepared: POSITION, parse: { sql }, values };
 }
 
 /** The target said no for the moment (a full disk, a fail-over, a lock): tried again on new connections. */
@@ -159,7 +196,7 @@ const isUniqueConflict = (thrown: unknown): boolean =>
   thrown instanceof MigrationError && (thrown.detail.sqlState === UNIQUE_VIOLATION || thrown.detail.sqlState === EXCLUSION_VIOLATION);
 
 function requireSuccess(result: StepResult, { rowCount, table, step }: CheckedStep): void {
-  if (result.error) throw stepFailure(result.error, table, "sql" in step ? step.sql : "");
+  if (result.error) throw stepFailure(result.error, table, "prepared" in step && step.prepared === POSITION);
   if (rowCount === undefined || result.rowCount === rowCount) return;
   throw new MigrationError("RowMissingOnTarget", {
     ...(table === undefined ? {} : { table: displayName(table.definition) }),
@@ -167,8 +204,8 @@ function requireSuccess(result: StepResult, { rowCount, table, step }: CheckedSt
   });
 }
 
-function stepFailure(failure: ServerError, syncTable: SyncTable | undefined, sql: string): unknown {
-  if (failure.code === DIVISION_BY_ZERO && sql.includes("pgdms.migration")) return new PositionMoved(failure);
+function stepFailure(failure: ServerError, syncTable: SyncTable | undefined, isPosition: boolean): unknown {
+  if (isPosition && failure.code === DIVISION_BY_ZERO) return new PositionMoved(failure);
   if (isTransient(failure)) return new TargetRefused(failure);
   if (syncTable !== undefined && isEncodingFailure(failure.code)) return textNotConvertible(syncTable.definition, failure);
   const table = syncTable && displayName(syncTable.definition);

@@ -1,4 +1,4 @@
-import { kindAt, NULL_KIND, columnOffsets, type Tuple } from "./tuple.ts";
+import { columnOffsets, kindAt, NULL_KIND, type Tuple, VALUE_HEADER_BYTES, valueEnd } from "./tuple.ts";
 
 /** How large one piece of COPY data grows before it is handed on, in bytes. */
 const PIECE_BYTES = 64 * 1024;
@@ -25,7 +25,7 @@ export function* copyText(rows: readonly Tuple[], positions: readonly number[]):
   const offsets: number[] = [];
   for (const row of rows) {
     columnOffsets(row, offsets);
-    const sizeMax = row.length * 2 + positions.length * 2 + 1;
+    const sizeMax = (row.end - row.start) * 2 + positions.length * 2 + 1;
     if (length + sizeMax > piece.length) {
       if (length > 0) yield piece.subarray(0, length);
       piece = Buffer.allocUnsafe(Math.max(PIECE_BYTES, sizeMax));
@@ -51,17 +51,17 @@ function writeRow(into: Buffer, start: number, { row, offsets, positions }: RowT
       into[length++] = 0x5c;
       into[length++] = 0x4e; // \N
     } else {
-      length = writeEscaped(into, length, row, offset + 5, offset + 5 + row.readInt32BE(offset + 1));
+      length = writeEscaped(into, length, row.bytes, offset + VALUE_HEADER_BYTES, valueEnd(row.bytes, offset));
     }
   }
   into[length++] = 0x0a;
   return length;
 }
 
-function writeEscaped(into: Buffer, start: number, row: Tuple, from: number, to: number): number {
+function writeEscaped(into: Buffer, start: number, bytes: Buffer, from: number, to: number): number {
   let length = start;
   for (let n = from; n < to; n++) {
-    const byte = row[n] as number;
+    const byte = bytes[n] as number;
     const escape = ESCAPES[byte] as number;
     if (escape === 0) {
       into[length++] = byte;

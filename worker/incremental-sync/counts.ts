@@ -1,5 +1,7 @@
+import { createHash } from "node:crypto";
 import { displayName, tableKey } from "../../contracts/tables.ts";
 import { quoteLiteral } from "../postgres/quote.ts";
+import { type PreparedStep } from "../postgres/raw-session.ts";
 import { type Change } from "./change.ts";
 import { type CheckedStep } from "./net-steps.ts";
 import { type SyncTarget } from "./sync-table.ts";
@@ -27,10 +29,16 @@ export class ChangeCounts {
       ({ table, inserts, updates, deletes }) =>
         `(${quoteLiteral(table.schema)}, ${quoteLiteral(table.name)}, ${inserts}, ${updates}, ${deletes}, now())`,
     );
-    const sql = `INSERT INTO pgdms.table_sync AS k (schema_name, table_name, inserts, updates, deletes, last_change_on) VALUES ${values.join(", ")}
-      ON CONFLICT (schema_name, table_name) DO UPDATE SET inserts = k.inserts + excluded.inserts, updates = k.updates + excluded.updates,
-        deletes = k.deletes + excluded.deletes, last_change_on = excluded.last_change_on`;
-    return [{ step: { sql }, table: undefined, rowCount: undefined }];
+    return [{ step: { sql: countingSql(values) }, table: undefined, rowCount: undefined }];
+  }
+
+  /** The same as prepared statements, one a table: for few of them. Names stay in the text, which a session of any encoding takes. */
+  preparedSteps(): PreparedStep[] {
+    return [...this.byTable.values()].map(({ table, inserts, updates, deletes }) => {
+      const sql = countingSql([`(${quoteLiteral(table.schema)}, ${quoteLiteral(table.name)}, $1, $2, $3, now())`]);
+      const values = [inserts, updates, deletes].map((count) => Buffer.from(String(count)));
+      return { prepared: `pgdms_n${createHash("sha1").update(sql).digest("base64url").slice(0, 20)}`, parse: { sql }, values };
+    });
   }
 
   /** Names of the tables, for messages. */
@@ -38,6 +46,12 @@ export class ChangeCounts {
     return [...this.byTable.values()].map(({ table }) => displayName(table));
   }
 }
+
+const countingSql = (
+  rows: readonly string[],
+): string => `INSERT INTO pgdms.table_sync AS k (schema_name, table_name, inserts, updates, deletes, last_change_on) VALUES ${rows.join(", ")}
+      ON CONFLICT (schema_name, table_name) DO UPDATE SET inserts = k.inserts + excluded.inserts, updates = k.updates + excluded.updates,
+        deletes = k.deletes + excluded.deletes, last_change_on = excluded.last_change_on`;
 
 /** Counts the changes of a group. A truncation counts as none. */
 export function countChanges(changes: readonly Change[]): ChangeCounts {

@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
-import { type Step } from "../postgres/raw-session.ts";
+import { type PreparedStep, type Step } from "../postgres/raw-session.ts";
 import { copyText } from "./copy-text.ts";
 import { type NetChanges } from "./fold.ts";
 import { type Statement, statementFor } from "./in-order.ts";
 import { type SyncColumn, type SyncTable } from "./sync-table.ts";
-import { columnOffsets, kindAt, type Tuple, UNCHANGED_KIND } from "./tuple.ts";
+import { columnOffsets, hasUnchanged, kindAt, type Tuple, UNCHANGED_KIND } from "./tuple.ts";
 
 /** A step, the table it is about, and how many rows it must touch; undefined: any number. */
 export interface CheckedStep {
@@ -19,6 +19,16 @@ const STAGING_ROWS_MIN = 16;
 /** One change by one prepared statement; one name, one text. */
 export function statementStep({ sql, values, rowCount, table }: Statement): CheckedStep {
   return { step: { prepared: `pgdms_${shortHash(sql)}`, parse: { sql }, values }, table, rowCount };
+}
+
+/**
+ * The statement as one that fails by itself (with a division by zero) when it does not touch its one row. Nothing when the
+ * step is not one statement for one row.
+ */
+export function atOnce({ step, rowCount }: CheckedStep): PreparedStep[] {
+  if (!("prepared" in step) || step.parse === undefined || rowCount !== 1) return [];
+  const sql = `WITH touched AS (${step.parse.sql} RETURNING 1) SELECT 1 / count(*) FROM touched`;
+  return [{ prepared: `${step.prepared}_1`, parse: { sql }, values: step.values }];
 }
 
 const shortHash = (text: string): string => createHash("sha1").update(text).digest("base64url").slice(0, 20);
@@ -116,12 +126,12 @@ const emptied = (staging: string): CheckedStep => ({ step: { sql: `TRUNCATE pg_t
 /** Rows grouped by which of their columns were sent: "1" sent, "0" unchanged, a character a column. */
 function bySentColumns(table: SyncTable, rows: readonly Tuple[]): Map<string, Tuple[]> {
   const groups = new Map<string, Tuple[]>();
-  const offsets: number[] = [];
   const all = "1".repeat(table.columns.length);
   for (const row of rows) {
-    columnOffsets(row, offsets);
-    const shape = offsets.some((offset) => kindAt(row, offset) === UNCHANGED_KIND)
-      ? offsets.map((offset) => (kindAt(row, offset) === UNCHANGED_KIND ? "0" : "1")).join("")
+    const shape = hasUnchanged(row)
+      ? columnOffsets(row, [])
+          .map((offset) => (kindAt(row, offset) === UNCHANGED_KIND ? "0" : "1"))
+          .join("")
       : all;
     const group = groups.get(shape);
     if (group) group.push(row);

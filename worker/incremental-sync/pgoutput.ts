@@ -1,5 +1,5 @@
 import { type Lsn } from "../../contracts/lsn.ts";
-import { type Tuple, tupleEnd } from "./tuple.ts";
+import { readColumns, type Tuple } from "./tuple.ts";
 
 /** A column as a Relation message describes it. */
 interface RelationColumn {
@@ -100,9 +100,9 @@ function parseRare(message: Buffer): PluginMessage {
 /** The row whose column count is at `at`, in a message that ends at `messageEnd`. */
 function readTuple(bytes: Buffer, at: number, messageEnd: number): Tuple {
   const columnCount = bytes.readUInt16BE(at);
-  const end = tupleEnd(bytes, at + 2, columnCount);
-  if (end > messageEnd) throw new RangeError(`a row of ${columnCount} columns goes ${end - messageEnd} bytes past its message`);
-  return bytes.subarray(at + 2, end);
+  const tuple = readColumns(bytes, at + 2, columnCount);
+  if (tuple.end > messageEnd) throw new RangeError(`a row of ${columnCount} columns goes ${tuple.end - messageEnd} bytes past its message`);
+  return tuple;
 }
 
 function parseUpdate(bytes: Buffer, at: number, end: number): PluginMessage {
@@ -111,7 +111,7 @@ function parseUpdate(bytes: Buffer, at: number, end: number): PluginMessage {
   if (kind === 0x4e) return { kind: "update", relationId, old: undefined, row: readTuple(bytes, at + 6, end) };
   const old = readTuple(bytes, at + 6, end);
   // Behind the old row comes the byte 'N' and the new one.
-  return { kind: "update", relationId, old: { isFull: kind === 0x4f, row: old }, row: readTuple(bytes, at + 9 + old.length, end) };
+  return { kind: "update", relationId, old: { isFull: kind === 0x4f, row: old }, row: readTuple(bytes, old.end + 1, end) };
 }
 function parseTruncate(message: Buffer): PluginMessage {
   const count = message.readUInt32BE(1);

@@ -8,7 +8,7 @@ import { modifierCheck } from "./modifier-check.ts";
 import { identityChanged, modifierChanged, type SyncTable, type SyncTarget, toSyncTable } from "./sync-table.ts";
 import { type NameReader, parseTestDecoding, type TextMessage, type TextRow, type TextTable, type TextValue } from "./test-decoding.ts";
 import { truncationOf } from "./truncation.ts";
-import { NULL_KIND, TEXT_KIND, type Tuple, UNCHANGED_KIND } from "./tuple.ts";
+import { NULL_KIND, TEXT_KIND, type Tuple, tupleOf, UNCHANGED_KIND } from "./tuple.ts";
 
 /**
  * The commit position of a transaction is not known before its commit with test_decoding, but whether its changes are in a
@@ -262,7 +262,7 @@ function newTuple({ table, places, limits }: Shape, { values }: TextRow): Tuple 
     const value = values[place];
     if (value && !fits(value)) throw modifierChanged(table.definition, column);
   }
-  return Buffer.concat(places.flatMap((place) => toColumn(values[place])));
+  return tupleOf(Buffer.concat(places.flatMap((place) => toColumn(values[place]))));
 }
 
 /**
@@ -273,12 +273,11 @@ function oldTuple({ table }: Shape, { names, values }: TextRow): Tuple {
   const places = new Map(names.map((name, n) => [name, n]));
   const lost = table.keyPositions.map((position) => table.columns[position]?.name ?? "").find((name) => !places.has(name));
   if (lost !== undefined) throw identityChanged(table.definition, lost);
-  return Buffer.concat(
-    table.columns.flatMap(({ name }) => {
-      const place = places.get(name);
-      return toColumn(place === undefined ? null : values[place]);
-    }),
-  );
+  const columns = table.columns.flatMap(({ name }) => {
+    const place = places.get(name);
+    return toColumn(place === undefined ? null : values[place]);
+  });
+  return tupleOf(Buffer.concat(columns));
 }
 
 function toColumn(value: TextValue): Buffer[] {

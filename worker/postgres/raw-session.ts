@@ -32,7 +32,7 @@ export type Step =
       readonly values: readonly (Buffer | null)[];
     };
 
-type PreparedStep = Extract<Step, { prepared: string }>;
+export type PreparedStep = Extract<Step, { prepared: string }>;
 const isPrepared = (step: Step): step is PreparedStep => "prepared" in step;
 
 /** Somebody who waits for the answers to what was sent. */

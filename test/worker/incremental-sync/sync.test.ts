@@ -256,6 +256,40 @@ describe.each(["pgoutput", "test_decoding"] as const)("incremental sync by %s", 
     await sync.stop();
   });
 
+  test("a few changes whose COMMIT the target refuses are not applied, and say why", async () => {
+    await onBoth("CREATE TABLE t (id int PRIMARY KEY)");
+    await pair.target.query(`
+      CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not here' USING ERRCODE = 'P0001'; END $$;
+      CREATE CONSTRAINT TRIGGER late AFTER INSERT ON t DEFERRABLE INITIALLY IMMEDIATE FOR EACH ROW WHEN (NEW.id = 2) EXECUTE FUNCTION refuse();
+      ALTER TABLE t ENABLE ALWAYS TRIGGER late`);
+    const sync = await startSync(pair, plugin);
+    await pair.source.query("INSERT INTO t VALUES (1)");
+    await sync.caughtUp();
+    await pair.source.query("INSERT INTO t VALUES (2)");
+    const { rows } = await pair.source.query("SELECT pg_current_wal_insert_lsn()::text AS lsn");
+    await expect(sync.caughtUp()).rejects.toMatchObject({ kind: "ApplyFailed", detail: { sqlState: "P0001" } });
+    expect((await pair.target.query("SELECT id FROM t")).rows).toEqual([{ id: 1 }]);
+    expect(sync.sync.position).toBeLessThan(parseLsn(String(rows[0]?.["lsn"])));
+    await sync.stop();
+  });
+
+  test("a few changes of a table with rules that fire arrive as well", async () => {
+    await onBoth("CREATE TABLE t (id int PRIMARY KEY, n int)");
+    await pair.target.query(`
+      CREATE TABLE told (id int);
+      CREATE RULE tell AS ON INSERT TO t DO ALSO INSERT INTO told VALUES (NEW.id);
+      ALTER TABLE t ENABLE ALWAYS RULE tell`);
+    const sync = await startSync(pair, plugin);
+    for (const id of [1, 2]) {
+      await pair.source.query(`INSERT INTO t VALUES (${id}, 0)`);
+      await pair.source.query(`UPDATE t SET n = 1 WHERE id = ${id}`);
+      await sync.caughtUp();
+    }
+    await expectSame("SELECT * FROM t ORDER BY id");
+    expect((await pair.target.query("SELECT id FROM told ORDER BY id")).rows).toEqual([{ id: 1 }, { id: 2 }]);
+    await sync.stop();
+  });
+
   test("a sync that is stopped has told the source all that is durable", async () => {
     await onBoth("CREATE TABLE t (id int PRIMARY KEY)");
     const sync = await startSync(pair, plugin);
