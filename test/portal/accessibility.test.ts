@@ -5,6 +5,7 @@ import { type Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { builtPortal } from "./built-portal.ts";
 import { startBrowser, type Browser } from "./chromium.ts";
+import { casesOf } from "../setup/thorough.ts";
 import { type Screen, screens } from "./screens.ts";
 import { type ScriptedService, startScriptedService } from "./scripted/service.ts";
 
@@ -78,7 +79,10 @@ async function violations(): Promise<string[]> {
     .map(({ id, nodes }) => `${id}: ${nodes.map(({ html, any }) => `${html.slice(0, 160)} ${any[0]?.message ?? ""}`).join(" | ")}`);
 }
 
-const cases = screens.flatMap((screen) => looks.map((look) => ({ screen, look })));
+/** Every screen in one of the looks, every other one in the same; in a thorough run in the other look as well. */
+const inLook = (n: number): { screen: Screen; look: (typeof looks)[number] }[] =>
+  screens.map((screen, place) => ({ screen, look: looks[(place + n) % looks.length] ?? looks[0] }));
+const cases = casesOf(inLook(0), inLook(1));
 
 test.each(cases)(
   "axe finds nothing serious on $screen.name, $look.colorScheme, $look.viewport.width pixels wide",

@@ -3,6 +3,7 @@ import { type PostgresServer, startPostgres } from "../../local/postgres.ts";
 import { withConnection } from "../../worker/postgres/connect.ts";
 import { compareDefinitions } from "../../worker/schema/compare-definitions.ts";
 import { createDatabase, type TestDatabase } from "../setup/databases.ts";
+import { casesOf } from "../setup/thorough.ts";
 import { startVersionProxy, type VersionProxy } from "./version-proxy.ts";
 import { contents, leftOnSource, leftOnTarget, World } from "./world.ts";
 
@@ -87,7 +88,7 @@ async function definitionsDiffering(source: TestDatabase, target: TestDatabase):
   );
 }
 
-test.each([90_424, 90_624])(
+test.each(casesOf([90_424], [90_624]))(
   "a whole migration sends a source of version %i nothing that it does not know",
   async (versionNum) => {
     const [source, target] = [await createDatabase("source", server.port), await createDatabase("target", inject("postgres17Port"))];

@@ -44,7 +44,7 @@ test("npm start builds what a fresh checkout lacks; Ctrl-C ends every part of it
   await command.says(/pgdms is ready at http/);
   expect(command.processes().length).toBeGreaterThanOrEqual(5); // itself, table storage, broker, Functions host, worker
   command.kill("SIGINT");
-  expect(await command.exited).toBe(130);
+  expect(await command.exited, command.output).toBe(130);
   expect(await command.leaves()).toEqual([]);
 });
 
@@ -64,7 +64,7 @@ test("parts that hang do not outlive Ctrl-C", async () => {
   expect(hung.length).toBe(2);
   for (const { pid } of hung) process.kill(pid, "SIGSTOP");
   command.kill("SIGINT");
-  expect(await command.exited).toBe(130);
+  expect(await command.exited, command.output).toBe(130);
   expect(await command.leaves()).toEqual([]);
 });
 
@@ -93,6 +93,6 @@ test.each(moments)("Ctrl-C %s ends the demo with its servers, pgdms and writer",
   command = new Command("demo", ["--rows", "2000", "--sync", String(syncSeconds), "--port", "0"]);
   await (pattern.source.startsWith("filling") ? expect.poll(() => command.processes().length).toBeGreaterThan(5) : command.says(pattern));
   command.kill("SIGINT");
-  expect(await command.exited).toBe(130);
+  expect(await command.exited, command.output).toBe(130);
   expect(await command.leaves()).toEqual([]);
 });
