@@ -16,8 +16,6 @@ export default defineConfig({
     maxWorkers: 5,
     testTimeout: 180_000,
     hookTimeout: 180_000,
-    // Servers that stop write down what they hold first.
-    teardownTimeout: 60_000,
     // A state is waited for; how soon it comes is no matter of a test.
     expect: { poll: { timeout: 60_000 } },
     // A test that fails now and then is a bug of the product or of the test; trying again would hide it.

@@ -11,10 +11,16 @@ const repository = join(import.meta.dirname, "../..");
 const children = new Set<ChildProcess>();
 const folders = new Set<string>();
 
-afterEach(async () => {
-  for (const child of children) await stop(child, "SIGKILL");
-  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
-});
+/**
+ * Ends after each test what it started, and removes its folders. Each file that starts something says so: files share this module
+ * in one process, and what it did by itself when it is read it would do for the first of them only.
+ */
+export function cleanUpAfterEach(): void {
+  afterEach(async () => {
+    for (const child of children) await stop(child, "SIGKILL");
+    for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+  });
+}
 
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "pgdms-broker-"));

@@ -7,7 +7,9 @@ import { expect, test } from "vitest";
 import { pgdmsEntities } from "../../local/broker/entities.ts";
 import { type Broker, startBroker } from "../../local/broker/server.ts";
 import { bodiesOf, clientOptions, errorCodeOf, receiveOne } from "./broker-fixture.ts";
-import { start, startBrokerProcess, stop, temporaryFolder } from "./broker-process.ts";
+import { cleanUpAfterEach, start, startBrokerProcess, stop, temporaryFolder } from "./broker-process.ts";
+
+cleanUpAfterEach();
 
 const processTestTimeoutMs = 30_000;
 const clientOf = ({ connectionString }: { connectionString: string }): ServiceBusClient =>

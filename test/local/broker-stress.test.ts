@@ -4,7 +4,9 @@ import { type BrokerConfig, azureDefaults } from "../../local/broker/config.ts";
 import { startBroker } from "../../local/broker/server.ts";
 import { ServiceBusClient } from "@azure/service-bus";
 import { clientOptions, useBroker } from "./broker-fixture.ts";
-import { temporaryFolder } from "./broker-process.ts";
+import { cleanUpAfterEach, temporaryFolder } from "./broker-process.ts";
+
+cleanUpAfterEach();
 
 const messageCount = 3000;
 /** More than the unsettled deliveries that the broker or the client can hold (4096 and 2048). */
