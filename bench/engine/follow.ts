@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { backlog, changesOf, drainProcedures, drainRows, drainSchema, type DrainSizes } from "./data.ts";
 import { type SuiteOptions } from "./load.ts";
 import { cluster } from "./meter.ts";
-import { arrives, client, pgcopydbFollow, pgcopydbSetUp, type FollowNames } from "./peers.ts";
+import { arrives, client, FOLLOW_PLUGIN, pgcopydbFollow, pgcopydbSetUp, type FollowNames } from "./peers.ts";
 import { requireSameRows } from "./same-rows.ts";
 import { addSample, measured, newWork, type Sample, type Work } from "./run.ts";
 
@@ -32,14 +32,13 @@ export async function benchFollow(options: SuiteOptions): Promise<Work[]> {
   const sizes = sizesOf(isQuick);
   const gate = { of: "pgdms", against: ["pgcopydb follow"], ratioMax: RATIO_MAX };
   const work = newWork("follow", "backlog of small transactions", [gate], [`${changesOf("tpcb", sizes)} changes`]);
-  const plugin = await pluginOf(options);
-  if (!tools.pgcopydb || plugin === undefined) {
-    say("follow: pgcopydb, or wal2json on the source's server, is missing: nothing to compare with");
+  if (!tools.pgcopydb || !(await hasPlugin(options))) {
+    say(`follow: pgcopydb, or ${FOLLOW_PLUGIN} on the source's server, is missing: nothing to compare with`);
     return [];
   }
   for (let round = 0; round < rounds; round++) {
     const names = { source: `follow_source_${round}`, ours: `follow_pgdms_${round}`, theirs: `follow_pgcopydb_${round}` };
-    const samples = await benchRound(options, { sizes, names, plugin });
+    const samples = await benchRound(options, { sizes, names });
     for (const [title, sample] of samples) {
       addSample(work, title, sample);
       say(`follow, round ${round + 1}: ${title} ${sample.value.toFixed(2)} s`);
@@ -48,14 +47,13 @@ export async function benchFollow(options: SuiteOptions): Promise<Work[]> {
   return [work];
 }
 
-/** The output plugin that pgcopydb asks for by default; undefined when the server has none. */
-async function pluginOf({ pair }: SuiteOptions): Promise<string | undefined> {
+async function hasPlugin({ pair }: SuiteOptions): Promise<boolean> {
   const session = await pair.source.connect("postgres");
   try {
-    await session.query("SELECT pg_create_logical_replication_slot('probe', 'wal2json', true)");
-    return "wal2json";
+    await session.query("SELECT pg_create_logical_replication_slot('probe', $1, true)", [FOLLOW_PLUGIN]);
+    return true;
   } catch {
-    return undefined; // the library is not there
+    return false; // the library is not there
   } finally {
     await session.end();
   }
@@ -64,10 +62,9 @@ async function pluginOf({ pair }: SuiteOptions): Promise<string | undefined> {
 interface Round {
   readonly sizes: DrainSizes;
   readonly names: { readonly source: string; readonly ours: string; readonly theirs: string };
-  readonly plugin: string;
 }
 
-async function benchRound(options: SuiteOptions, { sizes, names, plugin }: Round): Promise<[string, Sample][]> {
+async function benchRound(options: SuiteOptions, { sizes, names }: Round): Promise<[string, Sample][]> {
   const { pair, pgdms, tools } = options;
   const { source, ours, theirs } = names;
   const rows = drainRows(sizes, 1);
@@ -80,7 +77,7 @@ async function benchRound(options: SuiteOptions, { sizes, names, plugin }: Round
   await migration.ready();
   await pgdms.stopWorker();
   const folder = await mkdtemp(join(tmpdir(), "pgdms-bench-"));
-  const follow: FollowNames = { source, target: theirs, slot: theirs, folder: join(folder, "work"), plugin };
+  const follow: FollowNames = { source, target: theirs, slot: theirs, folder: join(folder, "work") };
   const parts = [cluster("source", pair.source.pid), cluster("target", pair.target.pid)];
   try {
     await pgcopydbSetUp(tools, pair, follow);

@@ -100,8 +100,7 @@ export async function dumpAndRestore(
 export async function pgcopydbClone({ pgcopydb }: Tools, pair: ServerPair, { source, target }: Names): Promise<void> {
   if (!pgcopydb) throw new Error("pgcopydb is missing");
   const folder = await mkdtemp(join(tmpdir(), "pgdms-bench-"));
-  const isModern = !pgcopydb.version.startsWith("0.10");
-  const options = isModern ? ["--use-copy-binary", "--split-tables-larger-than", "200MB", "--skip-vacuum"] : [];
+  const options = isModern(pgcopydb) ? ["--use-copy-binary", "--split-tables-larger-than", "200MB", "--skip-vacuum"] : [];
   try {
     await runPipe(
       [
@@ -109,7 +108,7 @@ export async function pgcopydbClone({ pgcopydb }: Tools, pair: ServerPair, { sou
         "clone",
         ...["--source", pair.source.url(source), "--target", pair.target.url(target)],
         ...["--table-jobs", "2", "--index-jobs", "2", "--no-role-passwords", "--dir", join(folder, "work"), ...options],
-      ].filter((word) => isModern || word !== "--no-role-passwords"),
+      ].filter((word) => isModern(pgcopydb) || word !== "--no-role-passwords"),
     );
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -122,24 +121,27 @@ export interface FollowNames extends Names {
   readonly slot: string;
   /** Its work directory, which it makes. */
   readonly folder: string;
-  readonly plugin: string;
 }
 
-const followOptions = (pair: ServerPair, { source, target, slot, folder }: FollowNames): string[] => [
+/** The output plugin of pgcopydb's follow that all of its versions know: the source's server must have it. */
+export const FOLLOW_PLUGIN = "wal2json";
+
+/** The oldest version that is met has other options. */
+const isModern = ({ version }: Tool): boolean => !version.startsWith("0.10");
+
+const followOptions = (pgcopydb: Tool, pair: ServerPair, { source, target, slot, folder }: FollowNames): string[] => [
   ...["--source", pair.source.url(source), "--target", pair.target.url(target), "--dir", folder],
   ...["--slot-name", slot, "--origin", slot, "--not-consistent"],
+  ...(isModern(pgcopydb) ? ["--plugin", FOLLOW_PLUGIN] : []),
 ];
 
 /** Makes pgcopydb's slot: what is written from now on is followed by pgcopydbFollow. */
 export async function pgcopydbSetUp({ pgcopydb }: Tools, pair: ServerPair, names: FollowNames): Promise<void> {
   if (!pgcopydb) throw new Error("pgcopydb is missing");
-  const isModern = !pgcopydb.version.startsWith("0.10");
-  await runPipe([pgcopydb.path, "stream", "setup", ...followOptions(pair, names), ...(isModern ? ["--plugin", names.plugin] : [])]);
-  await runPipe([pgcopydb.path, "stream", "sentinel", "set", "apply", ...sentinelOptions(isModern, pair, names)]);
+  await runPipe([pgcopydb.path, "stream", "setup", ...followOptions(pgcopydb, pair, names)]);
+  const where = isModern(pgcopydb) ? ["--dir", names.folder] : ["--source", pair.source.url(names.source)];
+  await runPipe([pgcopydb.path, "stream", "sentinel", "set", "apply", ...where]);
 }
-
-const sentinelOptions = (isModern: boolean, pair: ServerPair, { source, folder }: FollowNames): string[] =>
-  isModern ? ["--dir", folder] : ["--source", pair.source.url(source)];
 
 /** Follows until all that the source has now is on the target. */
 export async function pgcopydbFollow({ pgcopydb }: Tools, pair: ServerPair, names: FollowNames): Promise<void> {
@@ -147,9 +149,7 @@ export async function pgcopydbFollow({ pgcopydb }: Tools, pair: ServerPair, name
   const session = await pair.source.connect(names.source);
   const { rows } = await session.query<{ lsn: string }>("SELECT pg_current_wal_insert_lsn()::text AS lsn");
   await session.end();
-  const isModern = !pgcopydb.version.startsWith("0.10");
-  const plugin = isModern ? ["--plugin", names.plugin] : [];
-  await runPipe([pgcopydb.path, "follow", ...followOptions(pair, names), ...plugin, "--resume", "--endpos", rows[0]?.lsn ?? ""]);
+  await runPipe([pgcopydb.path, "follow", ...followOptions(pgcopydb, pair, names), "--resume", "--endpos", rows[0]?.lsn ?? ""]);
 }
 
 /** psql to psql in binary form, four at once; tables of some size in two halves by their addresses. */

@@ -12,7 +12,7 @@ import { type ChangeCounts, countChanges } from "./counts.ts";
 import { fold, type Segment } from "./fold.ts";
 import { type Group } from "./group.ts";
 import { statementFor } from "./in-order.ts";
-import { atOnce, type CheckedStep, netSteps, statementStep } from "./net-steps.ts";
+import { atOnce, type CheckedStep, netSteps, preparedStep, statementStep } from "./net-steps.ts";
 import { type SyncTable } from "./sync-table.ts";
 
 /** Statements of one pipeline when changes are applied one by one: bounds the answers held in memory. */
@@ -121,7 +121,7 @@ export class Applier {
     const statements = changes.flatMap(atOnce);
     if (statements.length < changes.length) return false;
     const records = [...counts.preparedSteps(), positionStep(this.#ownership, this.#position, endLsn)];
-    const steps = [bare("BEGIN"), bare("SET CONSTRAINTS ALL DEFERRED"), ...statements, ...records, bare("COMMIT")];
+    const steps = [...BEGIN_AT_ONCE, ...statements, ...records, COMMIT_AT_ONCE];
     for (const { prepared } of steps) this.#statements.add(prepared);
     const results = await this.#session.pipeline(steps);
     if (results.every(({ error }) => error === undefined)) {
@@ -156,8 +156,9 @@ const unchecked = (step: Step): CheckedStep => ({ step, table: undefined, rowCou
 const segmentSteps = (segment: Segment): CheckedStep[] =>
   segment.kind === "net" ? segment.tables.flatMap(netSteps) : [statementStep(statementFor(segment.change))];
 
-/** A prepared statement without parameters. */
-const bare = (sql: string): PreparedStep => ({ prepared: `pgdms_${sql}`, parse: { sql }, values: [] });
+/** The same as prepared statements, for what goes out with its commit. */
+const BEGIN_AT_ONCE = [preparedStep("BEGIN"), preparedStep("SET CONSTRAINTS ALL DEFERRED")];
+const COMMIT_AT_ONCE = preparedStep("COMMIT");
 
 /**
  * Moves the position on, in one step without a round trip. Fails with a division by zero when another worker has taken

@@ -1,9 +1,8 @@
-import { createHash } from "node:crypto";
 import { displayName, tableKey } from "../../contracts/tables.ts";
 import { quoteLiteral } from "../postgres/quote.ts";
 import { type PreparedStep } from "../postgres/raw-session.ts";
 import { type Change } from "./change.ts";
-import { type CheckedStep } from "./net-steps.ts";
+import { type CheckedStep, preparedStep } from "./net-steps.ts";
 import { type SyncTarget } from "./sync-table.ts";
 
 /** How many changes of each kind a table had. */
@@ -37,7 +36,7 @@ export class ChangeCounts {
     return [...this.byTable.values()].map(({ table, inserts, updates, deletes }) => {
       const sql = countingSql([`(${quoteLiteral(table.schema)}, ${quoteLiteral(table.name)}, $1, $2, $3, now())`]);
       const values = [inserts, updates, deletes].map((count) => Buffer.from(String(count)));
-      return { prepared: `pgdms_n${createHash("sha1").update(sql).digest("base64url").slice(0, 20)}`, parse: { sql }, values };
+      return preparedStep(sql, values);
     });
   }
 

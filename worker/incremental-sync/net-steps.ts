@@ -18,8 +18,15 @@ const STAGING_ROWS_MIN = 16;
 
 /** One change by one prepared statement; one name, one text. */
 export function statementStep({ sql, values, rowCount, table }: Statement): CheckedStep {
-  return { step: { prepared: `pgdms_${shortHash(sql)}`, parse: { sql }, values }, table, rowCount };
+  return { step: preparedStep(sql, values), table, rowCount };
 }
+
+/** A statement by the name that its text has. */
+export const preparedStep = (sql: string, values: PreparedStep["values"] = []): PreparedStep => ({
+  prepared: `pgdms_${shortHash(sql)}`,
+  parse: { sql },
+  values,
+});
 
 /**
  * The statement as one that fails by itself (with a division by zero) when it does not touch its one row. Nothing when the

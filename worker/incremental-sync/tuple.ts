@@ -2,7 +2,7 @@
  * A row as pgoutput sends it (protocol manual, "Logical Replication Message Formats", TupleData), without the leading
  * count: for each column one kind byte, and for 't' (text) and 'b' (binary) a length and the bytes. Rows stay where the
  * source's socket put them until they are written to the target's: no strings, no numbers, no copies but one. Not a Buffer of
- * its own: making a view of a few bytes costs more than all else that is done to a row.
+ * its own: making a view of a few bytes is a good part of all that is done to a row.
  */
 export interface Tuple {
   readonly bytes: Buffer;
