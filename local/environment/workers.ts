@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { workerNodeFlags } from "../../worker/node-flags.ts";
 import { startPart, type Part } from "./part.ts";
 
 export interface WorkerPoolOptions {
@@ -89,7 +90,7 @@ export class WorkerPool {
     const workerId = `${serviceName}-${++this.#started}`;
     const part = await startPart({
       name: `worker ${workerId}`,
-      args: [DUMP_FLAG, join(root, "dist/worker/main.js")],
+      args: [DUMP_FLAG, ...workerNodeFlags, join(root, "dist/worker/main.js")],
       env: { ...env, PGDMS_SERVICE: serviceName, WORKER_ID: workerId, STOP_GRACE_SECONDS: String(graceSeconds) },
       cwd: root,
       logFile: join(logs, `worker-${workerId}.log`),

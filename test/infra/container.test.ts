@@ -7,6 +7,7 @@ import { describe, expect, test } from "vitest";
 import { parse as parseYaml } from "yaml";
 import { z } from "zod";
 import { deployables } from "../../scripts/bundles.ts";
+import { workerNodeFlags } from "../../worker/node-flags.ts";
 import { type Instruction, readDockerfile } from "./dockerfile.ts";
 import { bodyOfDeclared, root, valueAt } from "./templates.ts";
 
@@ -75,7 +76,8 @@ describe("the worker's image", () => {
   });
 
   test("starts the program that the build makes", () => {
-    expect(named(runtime?.instructions, "CMD")).toEqual(['["node", "dist/worker/main.js"]']);
+    const [command = ""] = named(runtime?.instructions, "CMD");
+    expect(JSON.parse(command)).toEqual(["node", ...workerNodeFlags, "dist/worker/main.js"]);
     expect(readFileSync(join(root, "scripts/bundles.ts"), "utf8")).toContain('"dist/worker/main.js"');
   });
 

@@ -15,6 +15,7 @@ import { type Environment } from "../../local/environment.ts";
 import { freePort } from "../../local/free-port.ts";
 import { startTableStorage } from "../../local/storage.ts";
 import { collectFunctionsPackage, zipFunctionsPackage } from "../../scripts/functions-package.ts";
+import { workerNodeFlags } from "../../worker/node-flags.ts";
 
 /** pgdms as it is deployed: the package of the Functions app in an empty folder, and workers in a folder like that of their image. */
 
@@ -147,7 +148,7 @@ async function spawnWorker(
   const healthPort = await freePort();
   const logFile = join(logsDir, `${settings.WORKER_ID}.log`);
   const image = { NODE_ENV: "production", HEALTH_PORT: String(healthPort), LOG_LEVEL: "info" };
-  const child = spawn(process.execPath, ["dist/worker/main.js"], {
+  const child = spawn(process.execPath, [...workerNodeFlags, "dist/worker/main.js"], {
     ...asNobody,
     cwd: imageFolder,
     env: { ...image, ...settings, PGDMS_SERVICE: SERVICE, STOP_GRACE_SECONDS },

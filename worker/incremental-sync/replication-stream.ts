@@ -14,8 +14,7 @@ import { BACKEND } from "../postgres/wire/message-types.ts";
 import { parseServerError } from "../postgres/wire/server-error.ts";
 import { reasonOf, whenAborted } from "../signals.ts";
 import { readTimeMs } from "./pgoutput.ts";
-import { restMs } from "./rest.ts";
-import { SocketValve } from "./socket-valve.ts";
+import { ReadingPace } from "./reading-pace.ts";
 
 /** How often the source is told what is durable, whether or not it asks and however slow the target is. */
 const STATUS_INTERVAL_MS = 1_000;
@@ -153,18 +152,12 @@ class OwnReader {
   }
 }
 
-/** Reads smaller than this are a sign that the source sends row by row (see #rest). */
-const SMALL_READ_BYTES = 48 * 1024;
-
 /**
  * The source's change stream: `pg-logical-replication` with its dangerous defaults off. The library keeps the connection
  * and writes the status; this class reads the frames and decides what is confirmed. Switched off, each for a reason:
  * - `acknowledge.auto` confirms what was only received;
  * - `acknowledge.timeoutSeconds` does the same on a timer, also with auto off;
  * - `flowControl` queues parsed messages without bound; here the socket itself is paused.
- *
- * A walsender sends each change with a system call of its own. A reader that is always ready makes it pay for every one; a
- * reader that rests while it is behind lets the kernel join them, and both sides work a fraction for the same rows.
  */
 export class ReplicationStream {
   readonly #service: LogicalReplicationService;
@@ -175,15 +168,10 @@ export class ReplicationStream {
   #lastHeardMs = Date.now();
   #failure: unknown;
   #onStarted: () => void = () => undefined;
-  #valve: SocketValve | undefined;
-  #isClosed = false;
+  /** From the start on. */
+  #pace: ReadingPace | undefined;
   #isHeld = false;
-  #isBehind = false;
-  #restTimer: NodeJS.Timeout | undefined;
-  /** Since the last rest, or since the sync fell behind. */
-  #arrivedBytes = 0;
-  /** Since the last rest. */
-  #wasHeld = false;
+  #isClosed = false;
 
   private constructor(service: LogicalReplicationService, options: StreamOptions) {
     this.#service = service;
@@ -243,24 +231,23 @@ export class ReplicationStream {
   /** The target has enough to do: let the source wait. Status messages go on. */
   pause(): void {
     this.#isHeld = true;
-    this.#wasHeld = true;
-    this.#valve?.close();
+    this.#pace?.hold();
   }
 
   resume(): void {
     this.#isHeld = false;
-    if (this.#restTimer === undefined) this.#valve?.open();
+    this.#pace?.release();
   }
 
   /** Whether what arrives was committed a while ago: only then does resting cost no latency. */
   setBehind(isBehind: boolean): void {
-    this.#isBehind = isBehind;
+    this.#pace?.setBehind(isBehind);
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
     clearInterval(this.#statusTimer);
-    clearTimeout(this.#restTimer);
+    this.#pace?.end();
     this.#failures.removeAllListeners();
     this.#service.removeAllListeners();
     // Errors that come a moment later have nobody to tell any more, and must not end the process.
@@ -285,13 +272,13 @@ export class ReplicationStream {
     await Promise.race([started, failed]).finally(() => clearTimeout(late));
     this.#lastHeardMs = Date.now();
     const socket = this.#socket();
-    this.#valve = socket && new SocketValve(socket);
-    if (this.#isHeld) this.#valve?.close();
+    this.#pace = socket && new ReadingPace(socket);
+    if (this.#isHeld) this.#pace?.hold();
     const client = (this.#service as unknown as ServiceInside)._client;
     if (client) waitsWhen(client, () => Date.now() - this.#lastHeardMs > ASK_AFTER_MS);
     socket?.on("data", (chunk: Buffer) => {
       this.#lastHeardMs = Date.now();
-      this.#rest(chunk.length);
+      this.#pace?.arrived(chunk.length);
     });
     socket?.once("close", () => this.#fail(new ConnectionLost("source")));
     this.#statusTimer = setInterval(() => this.#tick(), STATUS_INTERVAL_MS);
@@ -323,23 +310,8 @@ export class ReplicationStream {
     }
   }
 
-  #rest(readBytes: number): void {
-    this.#arrivedBytes = this.#isBehind ? this.#arrivedBytes + readBytes : 0;
-    if (!this.#isBehind || readBytes >= SMALL_READ_BYTES || this.#restTimer !== undefined) return;
-    this.#valve?.close();
-    this.#restTimer = setTimeout(
-      () => {
-        this.#restTimer = undefined;
-        if (!this.#isHeld) this.#valve?.open();
-      },
-      restMs(this.#arrivedBytes, this.#wasHeld),
-    );
-    this.#arrivedBytes = 0;
-    this.#wasHeld = false;
-  }
-
   #tick(): void {
-    if (this.#valve?.isClosed === true) this.#lastHeardMs = Date.now();
+    if (this.#pace?.isResting === true) this.#lastHeardMs = Date.now();
     this.#sendStatus(Date.now() - this.#lastHeardMs > ASK_AFTER_MS);
   }
 

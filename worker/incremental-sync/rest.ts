@@ -1,22 +1,32 @@
 /**
- * How long the socket of a stream that is behind rests, so that the kernels join what a walsender sends change by change: the
- * longer the rest, the more is joined. But what a connection holds while nobody reads is bounded, and its receive window need not
- * grow (tcp_rcv_space_adjust in net/ipv4/tcp_input.c): then a fixed rest is a fixed rate, however far behind the sync is. With 150 ms
- * always one drain of two took 168 s instead of 7 to 9, about 55 KB a rest; its socket was not looked at, so that this was
- * the cause is inferred. So a rest is long only where much arrived since the last one.
+ * How long the socket of a stream that is behind rests, so that the kernels join what a walsender sends change by change. The
+ * sender's kernel joins what the receive window has no room for; what fits goes out message by message, which costs both sides
+ * several times as much. So a rest is as long as the source takes to fill what a connection holds; longer would make it wait.
  */
 
 const REST_MS_MIN = 8;
-const REST_MS_MAX = 200;
+const REST_MS_MAX = 500;
 
-/** Whatever a connection holds, rests leave the stream this much. */
-const BYTES_PER_MS = 4 * 1024;
+/** What the sender's side of a connection holds at most by default on Linux (tcp_wmem in tcp(7)). */
+const HELD_BYTES = 3_500_000;
 
 /**
- * The next rest in milliseconds.
- * @param arrivedBytes since the last one
- * @param wasHeld the target had enough to do since then, and the stream has waited for it: that was a rest, and a longer one would
- * leave the target idle.
+ * Whatever a connection holds, rests leave the stream this much: where little arrives (a proxy with small buffers, a window that
+ * does not grow) they are short.
  */
-export const restMs = (arrivedBytes: number, wasHeld = false): number =>
-  wasHeld ? REST_MS_MIN : Math.min(REST_MS_MAX, Math.max(REST_MS_MIN, Math.trunc(arrivedBytes / BYTES_PER_MS)));
+const BYTES_PER_MS = 4 * 1024;
+
+/** What came since the last rest began. */
+export interface Gathered {
+  readonly bytes: number;
+  readonly elapsedMs: number;
+  /** The target had enough to do meanwhile, and the stream has waited for it: that was a rest, and a longer one would leave the target idle. */
+  readonly wasHeld: boolean;
+}
+
+/** The next rest in milliseconds. */
+export function restMs({ bytes, elapsedMs, wasHeld }: Gathered): number {
+  if (wasHeld) return REST_MS_MIN;
+  const untilFull = (HELD_BYTES * Math.max(1, elapsedMs)) / Math.max(1, bytes);
+  return Math.trunc(Math.max(REST_MS_MIN, Math.min(REST_MS_MAX, untilFull, bytes / BYTES_PER_MS)));
+}

@@ -1,25 +1,28 @@
 import { expect, test } from "vitest";
-import { restMs } from "../../../worker/incremental-sync/rest.ts";
+import { type Gathered, restMs } from "../../../worker/incremental-sync/rest.ts";
+
+const gathered = (bytes: number, elapsedMs: number, wasHeld = false): Gathered => ({ bytes, elapsedMs, wasHeld });
 
 /** The rest that a stream comes to of which so many bytes arrive in a millisecond, and of which a connection holds so many. */
 function restOf(bytesPerMs: number, heldBytesMax = Infinity): number {
-  let rest = restMs(0);
-  for (let n = 0; n < 10; n++) rest = restMs(Math.min(heldBytesMax, bytesPerMs * rest));
+  let rest = restMs(gathered(0, 0));
+  for (let n = 0; n < 20; n++) rest = restMs(gathered(Math.min(heldBytesMax, bytesPerMs * rest), rest));
   return rest;
 }
 
-test("rests grow where much arrives, to a bound", () => {
-  expect(restMs(0)).toBe(8);
-  expect(restOf(5_000)).toBeGreaterThan(40);
-  expect(restOf(20_000)).toBe(200);
+test("a rest lasts until the connection is full, to a bound", () => {
+  expect(restMs(gathered(0, 0))).toBe(8);
+  expect(restOf(24_000)).toBe(145);
+  expect(restOf(16_000)).toBe(218);
+  expect(restOf(6_000)).toBe(500);
 });
 
 test("a stream that is slow, or a connection that holds little, has short rests, whatever it had before", () => {
   expect(restOf(3_000)).toBe(8);
   expect(restOf(1_000_000, 64 * 1024)).toBe(16);
-  expect(restMs(64 * 1024)).toBe(16);
+  expect(restMs(gathered(64 * 1024, 500))).toBe(16);
 });
 
 test("a stream that waited for the target meanwhile has rested", () => {
-  expect([restMs(5_000_000), restMs(5_000_000, true)]).toEqual([200, 8]);
+  expect([restMs(gathered(5_000_000, 300)), restMs(gathered(5_000_000, 300, true))]).toEqual([210, 8]);
 });
