@@ -168,9 +168,8 @@ export class ReplicationStream {
   #lastHeardMs = Date.now();
   #failure: unknown;
   #onStarted: () => void = () => undefined;
-  /** From the start on. */
+  /** From the start on, and so for everybody who has the stream. */
   #pace: ReadingPace | undefined;
-  #isHeld = false;
   #isClosed = false;
 
   private constructor(service: LogicalReplicationService, options: StreamOptions) {
@@ -230,12 +229,10 @@ export class ReplicationStream {
 
   /** The target has enough to do: let the source wait. Status messages go on. */
   pause(): void {
-    this.#isHeld = true;
     this.#pace?.hold();
   }
 
   resume(): void {
-    this.#isHeld = false;
     this.#pace?.release();
   }
 
@@ -273,7 +270,6 @@ export class ReplicationStream {
     this.#lastHeardMs = Date.now();
     const socket = this.#socket();
     this.#pace = socket && new ReadingPace(socket);
-    if (this.#isHeld) this.#pace?.hold();
     const client = (this.#service as unknown as ServiceInside)._client;
     if (client) waitsWhen(client, () => Date.now() - this.#lastHeardMs > ASK_AFTER_MS);
     socket?.on("data", (chunk: Buffer) => {

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { setImmediate as turn } from "node:timers/promises";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
 import { ReadingPace } from "../../../worker/incremental-sync/reading-pace.ts";
 
 let server: Server;
@@ -59,6 +59,8 @@ test("a reader that is not behind never rests", async () => {
 });
 
 test("what is held stays closed when a rest ends, and a rest goes on when it is let go", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout"] });
+  onTestFinished(() => void vi.useRealTimers());
   const pace = new ReadingPace(socket);
   pace.setBehind(true);
   await oneTurn(pace, 100);
@@ -66,7 +68,7 @@ test("what is held stays closed when a rest ends, and a rest goes on when it is 
   pace.release();
   expect(pace.isResting).toBe(true);
   pace.hold();
-  await new Promise((resolve) => setTimeout(resolve, 50)); // longer than the rest, which is the shortest one
+  vi.runAllTimers(); // the rest is over
   expect(pace.isResting).toBe(true);
   pace.release();
   expect(pace.isResting).toBe(false);
