@@ -96,6 +96,7 @@ async function byStream(source: BenchServer, end: string, rests: boolean): Promi
     startLsn: parseLsn("0/1"), // wherever the slot begins
     plugin: "pgoutput",
     publications: ["bench"],
+    streams: false,
     sourceVersionNum: 170_000,
     purpose: "bench",
     clientEncoding: "UTF8",

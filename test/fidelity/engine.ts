@@ -49,6 +49,8 @@ export interface Engine {
   readonly sync: IncrementalSync;
   /** Interruptions that mend themselves, as they came. */
   readonly interruptions: unknown[];
+  /** What was taken before its end and read once more. */
+  readonly inVain: unknown[];
   /** Definitions of the list as the sync reads them at each connection; a test may change one. */
   readonly targets: Map<string, SyncTarget>;
   /** Resolves when everything committed so far is on the target; rejects when the sync has failed. */
@@ -142,6 +144,7 @@ export async function startEngine(pair: Pair, options: EngineOptions): Promise<E
   const laterLsn = parseLsn(String(ends[0]?.["lsn"]));
   const overrides = new Map<string, SyncTarget>();
   const interruptions: unknown[] = [];
+  const inVain: unknown[] = [];
   const sync = new IncrementalSync({
     source: pair.source.server,
     target: pair.target.server,
@@ -180,12 +183,14 @@ export async function startEngine(pair: Pair, options: EngineOptions): Promise<E
     onApplied: () => undefined,
     onInterrupted: (thrown) => interruptions.push(thrown),
     onConnected: () => undefined,
+    onStreamedInVain: (thrown) => inVain.push(thrown),
     isRetryable: (thrown) => isTransient(thrown) || (thrown instanceof MigrationError && thrown.kind === "SourceTableChanged"),
   });
   const ended = sync.run().catch((thrown: unknown) => thrown);
   return {
     sync,
     interruptions,
+    inVain,
     targets: overrides,
     async drain() {
       const { rows } = await pair.source.query("SELECT pg_logical_emit_message(true, 'test', '')::text AS lsn");
@@ -200,6 +205,13 @@ export async function startEngine(pair: Pair, options: EngineOptions): Promise<E
     },
   };
 }
+
+/**
+ * From now on a source of version 16 or later sends each change before its transaction ends, as it otherwise does with what it
+ * has no memory for (manual, "Developer Options").
+ */
+export const streamEverything = (source: TestDatabase): Promise<unknown> =>
+  source.query(`ALTER DATABASE ${source.name} SET debug_logical_replication_streaming = immediate`);
 
 /** A table without identity gets FULL on the source. */
 const asFull = (table: TableDefinition): TableDefinition =>

@@ -3,7 +3,7 @@ import { createPairFrom } from "../setup/databases.ts";
 import { casesOf } from "../setup/thorough.ts";
 import { runHistories } from "./histories.ts";
 
-/** Histories on each schema: with those of a thorough run 500 in all. */
+/** Histories on each schema: with those of a thorough run more than 500 in all. */
 const HISTORIES = 50;
 
 /** Each makes a schema and its histories. Fixed, so that a red build is red again; `npm run soak` runs on with others. */
@@ -14,6 +14,17 @@ describe.each(["pgoutput", "test_decoding"] as const)("random histories on rando
     "nothing is lost and nothing is changed, seed %i",
     async (seed) => {
       await expect(runHistories({ seed, plugin, histories: HISTORIES, createPair: createPairFrom })).resolves.toBeUndefined();
+    },
+    300_000,
+  );
+});
+
+describe("random histories whose changes are sent before their transactions end", () => {
+  test.each(casesOf([20261128], [20261130, 20261132]))(
+    "nothing is lost and nothing is changed, seed %i",
+    async (seed) => {
+      const run = { seed, plugin: "pgoutput", isStreamed: true, histories: HISTORIES, createPair: createPairFrom } as const;
+      await expect(runHistories(run)).resolves.toBeUndefined();
     },
     300_000,
   );

@@ -8,8 +8,9 @@ import { type SyncTarget } from "../../worker/incremental-sync/sync-table.ts";
 import { TestDecodingDecoder } from "../../worker/incremental-sync/text-decoder.ts";
 import { withConnection } from "../../worker/postgres/connect.ts";
 import { readTables } from "../../worker/source/catalog.ts";
-import { createPair, type TestDatabase } from "../setup/databases.ts";
-import { differences, type Engine, type EngineOptions, type Pair, startEngine } from "./engine.ts";
+import { createPairFrom, type TestDatabase } from "../setup/databases.ts";
+import { casesOf } from "../setup/thorough.ts";
+import { differences, type Engine, type EngineOptions, type Pair, startEngine, streamEverything } from "./engine.ts";
 
 // Each test is named after what it prevents; the numbers are those of the reports of users of other tools.
 
@@ -73,11 +74,16 @@ async function recorded(source: TestDatabase, plugin: string, work: () => Promis
   return rows.map(({ data, lsn }) => ({ data: data as Buffer, lsn: parseLsn(String(lsn)) }));
 }
 
-describe.each(["pgoutput", "test_decoding"] as const)("what others lost or changed, by %s", (plugin) => {
+/** By either plugin; and by pgoutput from a source that sends each change before its transaction ends. */
+const ways = casesOf(["pgoutput", "test_decoding"], ["pgoutput, streamed"]);
+
+describe.each(ways)("what others lost or changed, by %s", (way) => {
+  const plugin = way === "test_decoding" ? way : "pgoutput";
   let pair: Pair & { drop(): Promise<void> };
   let engine: Engine | undefined;
   beforeEach(async () => {
-    pair = await createPair();
+    pair = await createPairFrom(way === "pgoutput, streamed" ? "17" : "13");
+    if (way === "pgoutput, streamed") await streamEverything(pair.source);
   }, 150_000);
   afterEach(async () => {
     await engine?.stop();

@@ -12,12 +12,17 @@ export type StreamEvent =
   /** When it was committed on the source, where the plugin says it so early; 0 where it does not. */
   | { readonly kind: "begin"; readonly committedAtMs: number }
   | { readonly kind: "change"; readonly change: Change }
-  | { readonly kind: "commit"; readonly endLsn: Lsn; readonly committedAtMs: number }
+  | { readonly kind: "commit"; readonly endLsn: Lsn; readonly committedAtMs: number; readonly streamedXid?: number }
+  /** Changes of a transaction that has not ended follow, until it pauses; it ends with a commit of its xid or is undone. */
+  | { readonly kind: "streamed"; readonly xid: number }
+  | { readonly kind: "pause" }
+  | { readonly kind: "undone"; readonly xid: number }
   /** From now on nothing may be applied: the stream is only read to know where its transactions end, and then read again. */
   | { readonly kind: "learning" }
   | { readonly kind: "nothing" };
 
 const NOTHING: StreamEvent = { kind: "nothing" };
+const PAUSE: StreamEvent = { kind: "pause" };
 
 /** Turns the messages of one stream of pgoutput into events. One for each connection: relations are told anew on each. */
 export class PgoutputDecoder {
@@ -30,7 +35,9 @@ export class PgoutputDecoder {
   /** Tables of ours whose changes are left out, whatever they look like. */
   readonly #suspended = new Set<number>();
   #tableCount = 0;
+  /** Where the arriving transaction was committed; of one that has not ended: later than all loaded rows (see mayStream). */
   #commitLsn = 0n as Lsn;
+  #isStreamed = false;
 
   /**
    * @param targets the tables of the migration by tableKey; changes of other tables are left out.
@@ -47,7 +54,7 @@ export class PgoutputDecoder {
    * @throws MigrationError SourceTableChanged when a table no longer fits.
    */
   decode(bytes: Buffer, start = 0, end = bytes.length): StreamEvent {
-    const message = parsePgoutput(bytes, start, end);
+    const message = parsePgoutput(bytes, start, end, this.#isStreamed);
     switch (message.kind) {
       case "begin":
         this.#commitLsn = message.commitLsn;
@@ -63,6 +70,17 @@ export class PgoutputDecoder {
         return this.#rowChange(message);
       case "truncate":
         return this.#truncation(message);
+      case "streamStart":
+        this.#isStreamed = true;
+        this.#commitLsn = LSN_NEVER;
+        return { kind: "streamed", xid: message.xid };
+      case "streamStop":
+        this.#isStreamed = false;
+        return PAUSE;
+      case "streamCommit":
+        return { kind: "commit", endLsn: message.endLsn, committedAtMs: message.committedAtMs, streamedXid: message.xid };
+      case "streamAbort":
+        return { kind: "undone", xid: message.xid };
       case "message":
       case "other":
         return NOTHING;

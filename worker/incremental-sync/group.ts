@@ -28,10 +28,14 @@ export class GroupBuilder {
   #wholeBytes = 0;
   #endLsn: Lsn | undefined;
   #committedAtMs = 0;
-  /** Changes of the transaction that is arriving. */
+  /** Changes of the transaction that is arriving, and of all that came since one is under way. */
   #open: Change[] = [];
   #openBytes = 0;
   #isArriving = false;
+  /** Transactions that have sent changes before their end. */
+  readonly #underWay = new Set<number>();
+  /** Whose changes arrive now, of those. */
+  #streamed: number | undefined;
 
   constructor(limits: GroupLimits) {
     this.#limits = limits;
@@ -42,19 +46,30 @@ export class GroupBuilder {
     this.#isArriving = true;
   }
 
+  /** What is added until the next call is of a transaction that has not ended on the source; undefined: of one that has. */
+  stream(xid: number | undefined): void {
+    this.#streamed = xid;
+  }
+
   add(change: Change, bytes: number): void {
+    if (this.#streamed !== undefined) this.#underWay.add(this.#streamed);
     this.#open.push(change);
     this.#openBytes += bytes;
   }
 
-  /** The arriving transaction is complete. */
-  commit(endLsn: Lsn, committedAtMs: number): void {
+  /**
+   * The arriving transaction is complete, or the one under way of the xid. While one is under way nothing is whole: a
+   * transaction in between waits for it, and is committed on the target with it.
+   */
+  commit(endLsn: Lsn, committedAtMs: number, streamedXid?: number): void {
+    if (streamedXid === undefined) this.#isArriving = false;
+    else this.#underWay.delete(streamedXid);
+    if (this.#underWay.size > 0) return;
     if (this.#whole.length === 0) this.#whole = this.#open;
     else for (const change of this.#open) this.#whole.push(change);
     this.#wholeBytes += this.#openBytes;
     this.#open = [];
     this.#openBytes = 0;
-    this.#isArriving = false;
     this.#endLsn = endLsn;
     this.#committedAtMs = committedAtMs;
   }
@@ -66,7 +81,22 @@ export class GroupBuilder {
 
   /** Nothing arrived that was not handed out, and no transaction is on its way. */
   get isEmpty(): boolean {
-    return this.#endLsn === undefined && !this.#isArriving;
+    return this.#endLsn === undefined && !this.#isArriving && !this.isUnderWay;
+  }
+
+  /** Changes were taken of a transaction that has not ended on the source: what follows them cannot be committed. */
+  get isUnderWay(): boolean {
+    return this.#underWay.size > 0;
+  }
+
+  /** The same, or what arrives now is of such a transaction, whether or not any change of it was taken. */
+  get isStreamed(): boolean {
+    return this.isUnderWay || this.#streamed !== undefined;
+  }
+
+  /** Changes were taken of this one. */
+  hasTaken(xid: number): boolean {
+    return this.#underWay.has(xid);
   }
 
   /** Enough is waiting: the source must wait. */

@@ -55,6 +55,8 @@ export interface StreamOptions {
   readonly plugin: "pgoutput" | "test_decoding";
   /** Publications, for pgoutput. */
   readonly publications: readonly string[];
+  /** Large transactions are sent before they end; only where mayStream allows it. */
+  readonly streams: boolean;
   readonly sourceVersionNum: number;
   readonly purpose: string;
   readonly clientEncoding: string;
@@ -64,8 +66,8 @@ export interface StreamOptions {
   readonly signal: AbortSignal;
   /** A frame with one message of the plugin, which begins FRAME_HEADER_BYTES behind its start. */
   readonly onMessage: (frame: Frame) => void;
-  /** A keep-alive: the source has sent everything before this position. */
-  readonly onKeepAlive: (sentLsn: Lsn) => void;
+  /** A keep-alive: the source has sent everything before this position, at this time of its own clock (milliseconds since 1970). */
+  readonly onKeepAlive: (sentLsn: Lsn, sentAtMs: number) => void;
 }
 
 interface ServiceOptions {
@@ -301,7 +303,7 @@ export class ReplicationStream {
     if (bytes[start] === XLOG_DATA) {
       this.#options.onMessage(frame);
     } else if (bytes[start] === KEEP_ALIVE) {
-      this.#options.onKeepAlive(frameLsn(frame));
+      this.#options.onKeepAlive(frameLsn(frame), readTimeMs(bytes, start + 9));
       if (bytes[start + 17] === 1) this.#sendStatus();
     }
   }
@@ -370,9 +372,10 @@ function sessionOptions({ sourceVersionNum, decodingMemoryMB }: StreamOptions): 
 const preamble = ({ plugin, clientEncoding }: StreamOptions): string[] =>
   plugin === "pgoutput" && clientEncoding !== "UTF8" ? [`SET client_encoding = ${quoteLiteral(clientEncoding)}`] : [];
 
-function pluginOptions({ plugin, publications, sourceVersionNum }: StreamOptions): string {
+function pluginOptions({ plugin, publications, streams, sourceVersionNum }: StreamOptions): string {
   if (plugin === "test_decoding") return `("include-xids" '1', "include-timestamp" '1', "skip-empty-xacts" '0')`;
   const names = quoteLiteral(publications.map(quoteName).join(","));
   const messages = sourceVersionNum >= 140_000 ? `, "messages" 'true'` : "";
-  return `("proto_version" '1', "publication_names" ${names}${messages})`;
+  const protocol = streams ? `"proto_version" '2', "streaming" 'true'` : `"proto_version" '1'`;
+  return `(${protocol}, "publication_names" ${names}${messages})`;
 }

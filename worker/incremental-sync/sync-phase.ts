@@ -53,6 +53,7 @@ export function startSync(migration: Migration, prepared: Prepared): RunningSync
     canBeReplica: prepared.canBeReplica,
     limits: { maxChanges: migration.settings.applyGroupMaxChanges, maxBytes: migration.settings.applyGroupMaxMB * 1024 * 1024 },
     decodingMemoryMB: migration.settings.decodingMemoryMB,
+    streamsLarge: migration.settings.streamLargeTransactions,
     tables: async () => {
       progress.beginsConnection();
       await showTables(migration);
@@ -67,6 +68,7 @@ export function startSync(migration: Migration, prepared: Prepared): RunningSync
     },
     onInterrupted: (thrown, attempt) => progress.interrupted(thrown, attempt),
     onConnected: () => progress.connected(),
+    onStreamedInVain: (thrown) => progress.streamedInVain(thrown),
     mend: (thrown) => mend(migration, prepared, thrown),
     isRetryable: (thrown) => isTransient(thrown) || (thrown instanceof MigrationError && thrown.kind === "SourceTableChanged"),
   });

@@ -6,6 +6,7 @@ import { SourceMonitor } from "../source/monitor.ts";
 import { TargetRefused } from "./apply.ts";
 import { type ChangeCounts } from "./counts.ts";
 import { type Group } from "./group.ts";
+import { type StreamedInVain } from "./streamed.ts";
 import { type IncrementalSync } from "./sync.ts";
 
 /** Findings of the sync are about this. */
@@ -58,6 +59,10 @@ export class SyncProgress {
   connected(): void {
     this.#migration.log.info({ event: "sync.connected" }, "following the source's changes");
     this.#migration.board.goesOn(SUBJECT);
+  }
+
+  streamedInVain({ message, cause }: StreamedInVain): void {
+    this.#migration.log.info({ event: "sync.streamedInVain", err: cause }, `${message}; it is read again, once it has ended`);
   }
 
   /** Puts the figures on the board; a source that does not answer is the stream's business. */

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { laterLsn, type Lsn } from "../../contracts/lsn.ts";
+import { laterLsn, type Lsn, LSN_ZERO } from "../../contracts/lsn.ts";
 import { passing } from "../fault-points.ts";
 import { asciiSql } from "../postgres/ascii-sql.ts";
 import { SQL_ASCII } from "../postgres/encoding.ts";
@@ -15,6 +15,7 @@ import { type Group, GroupBuilder, type GroupLimits } from "./group.ts";
 import { type Frame, FRAME_HEADER_BYTES, frameLsn, frameSentAtMs, ReplicationStream } from "./replication-stream.ts";
 import { sourceNameReader } from "./source-names.ts";
 import { SourceTypes } from "./source-types.ts";
+import { isInVain, LongWait, mayStream, STREAMED_PIECE_MB, StreamedInVain } from "./streamed.ts";
 import { type SyncTarget } from "./sync-table.ts";
 import { CommitLearned, type LearnedCommits, TestDecodingDecoder } from "./text-decoder.ts";
 
@@ -45,6 +46,8 @@ export interface SyncOptions {
   readonly limits: GroupLimits;
   /** logical_decoding_work_mem of the stream; 0 or left out: what suits the source. */
   readonly decodingMemoryMB?: number;
+  /** Whether large transactions may be taken before they end, where the source can send them so; left out: they may. */
+  readonly streamsLarge?: boolean;
   /** The tables of the migration by tableKey. Read anew at each connection, since a table may have been mended. */
   readonly tables: () => Promise<ReadonlyMap<string, SyncTarget>>;
   /** The position in the target's bookkeeping; read anew at each connection. */
@@ -55,6 +58,8 @@ export interface SyncOptions {
   /** The connection to either side broke, and is tried again. */
   readonly onInterrupted: (thrown: unknown, attempt: number) => void;
   readonly onConnected: () => void;
+  /** A large transaction is read once more, without streaming. */
+  readonly onStreamedInVain?: (thrown: StreamedInVain) => void;
   readonly isRetryable: (thrown: unknown) => boolean;
   /** Tries to mend what broke the sync. @returns what is left of the failure; undefined: it is mended, go on at once. */
   readonly mend?: (thrown: unknown) => Promise<unknown>;
@@ -86,6 +91,8 @@ export class IncrementalSync {
   /** While it is set, nothing later is confirmed to the source. */
   #heldAt: Lsn | undefined;
   #mayGoBack = false;
+  /** What was streamed in vain up to here is read without streaming. */
+  #plainUpTo = LSN_ZERO;
   #position = 0n as Lsn;
   #recordedPosition = 0n as Lsn;
   #pendingChanges = 0;
@@ -164,6 +171,10 @@ export class IncrementalSync {
         signal.throwIfAborted();
         // Nothing broke: work between two connections was asked for, or the stream is read again with what was learned.
         if (failure instanceof Interrupted || failure instanceof CommitLearned) continue;
+        if (failure instanceof StreamedInVain) {
+          this.#options.onStreamedInVain?.(failure);
+          continue;
+        }
         const left = await this.#mend(failure);
         if (left === undefined) continue;
         const thrown = left instanceof Error ? left : new Error("the sync failed", { cause: left });
@@ -199,7 +210,6 @@ export class IncrementalSync {
     const either = AbortSignal.any([signal, controller.signal]);
     const purpose = `${ownership.taskId.slice(0, 8)} apply`;
     const session = { ...APPLY_SESSION, ...(canBeReplica ? { session_replication_role: "replica" } : {}) };
-    const decodingMemoryMB = await decodingMemory(source, sourceVersionNum, this.#options.decodingMemoryMB);
     const sourceEncoding = plugin === "test_decoding" ? await readServerEncoding(source) : clientEncoding;
     // Bytes of no known encoding must pass unconverted, whichever side has them.
     const streamEncoding = clientEncoding === SQL_ASCII ? SQL_ASCII : sourceEncoding;
@@ -211,10 +221,14 @@ export class IncrementalSync {
       this.#mayGoBack = false;
       this.#recordedPosition = startLsn;
       this.#advance(startLsn);
+      const targets = await this.#options.tables();
+      const streams =
+        this.#options.streamsLarge !== false && startLsn > this.#plainUpTo && mayStream({ plugin, sourceVersionNum, startLsn, targets });
+      const wantedMB = this.#options.decodingMemoryMB ?? 0;
       const connection = new SyncConnection({
         applier: new Applier(raw, ownership, startLsn),
         builder: new GroupBuilder(limits),
-        decoder: await this.#decoder(await this.#options.tables(), sourceEncoding),
+        decoder: await this.#decoder(targets, sourceEncoding),
         onDurable: (group, counts) => this.#onDurable(group, counts),
         onIdle: (lsn) => this.#advance(lsn),
         onPending: (count) => (this.#pendingChanges = count),
@@ -226,13 +240,14 @@ export class IncrementalSync {
         confirmedLsn: this.#confirmable(startLsn),
         plugin,
         publications: publications(),
+        streams,
         sourceVersionNum,
         purpose: `${ownership.taskId.slice(0, 8)} stream`,
         clientEncoding,
-        decodingMemoryMB,
+        decodingMemoryMB: await decodingMemory(source, sourceVersionNum, streams && wantedMB === 0 ? STREAMED_PIECE_MB : wantedMB),
         signal: either,
         onMessage: (frame) => connection.onMessage(frame),
-        onKeepAlive: (lsn) => connection.onKeepAlive(lsn),
+        onKeepAlive: (lsn, sentAtMs) => connection.onKeepAlive(lsn, sentAtMs),
       });
       connection.attach(stream);
       this.#options.onConnected();
@@ -241,6 +256,10 @@ export class IncrementalSync {
       if (this.#between.length > 0) this.#interrupt();
       try {
         return await Promise.race([stream.failed(either), connection.failed, interrupted]);
+      } catch (thrown) {
+        if (thrown instanceof Interrupted || !isInVain(thrown, { streams, isStreamed: connection.isStreamed })) throw thrown;
+        this.#plainUpTo = laterLsn(startLsn, connection.seenLsn);
+        throw thrown instanceof StreamedInVain ? thrown : new StreamedInVain("it could not be applied", thrown);
       } finally {
         this.#interrupt = () => undefined;
         await stream.close();
@@ -332,6 +351,8 @@ class SyncConnection {
   #isBroken = false;
   /** The stream is only read to learn from: it will be read again. */
   #isLearning = false;
+  #lastFrame: Frame | undefined;
+  readonly #waiting = new LongWait();
   /** What arrived after the whole transactions that are still to be applied. */
   #fault: { readonly thrown: unknown } | undefined;
 
@@ -342,15 +363,29 @@ class SyncConnection {
     this.failed.catch(() => undefined);
   }
 
+  /** What was taken last may be undone, for its transaction has not ended on the source. */
+  get isStreamed(): boolean {
+    return this.#parts.builder.isStreamed;
+  }
+
+  /** The position of what arrived last. */
+  get seenLsn(): Lsn {
+    return this.#lastFrame ? frameLsn(this.#lastFrame) : LSN_ZERO;
+  }
+
   attach(stream: ReplicationStream): void {
     this.#stream = stream;
     this.#pump();
   }
 
   onMessage(frame: Frame): void {
+    this.#guarded(() => this.#take(frame));
+  }
+
+  #guarded(work: () => void): void {
     if (this.#isBroken || this.#fault) return;
     try {
-      this.#take(frame);
+      work();
     } catch (thrown) {
       // What is only read to learn from is never applied: there is nothing to wait for.
       if (this.#isLearning) return this.#break(thrown);
@@ -363,23 +398,49 @@ class SyncConnection {
   #take(frame: Frame): void {
     const { builder, decoder, onPending } = this.#parts;
     const event = decoder.decode(frame);
+    if (event.kind !== "nothing") this.#lastFrame = frame; // a relation is sent without a position
     if (event.kind === "learning") this.#isLearning = true;
     if (event.kind === "begin") builder.begin();
     else if (event.kind === "change") builder.add(event.change, frame.end - frame.start);
-    else if (event.kind === "commit") builder.commit(event.endLsn, event.committedAtMs);
+    else if (event.kind === "commit") builder.commit(event.endLsn, event.committedAtMs, event.streamedXid);
+    else this.#takeStreamed(event);
     if (event.kind === "begin" || event.kind === "commit") this.#noteDelay(event.committedAtMs, frame);
     onPending(builder.pendingChanges + this.#applyingChanges);
     this.#pump();
   }
 
-  /** Both times are the source's own, so clocks that differ do not matter. */
-  #noteDelay(committedAtMs: number, frame: Frame): void {
-    if (committedAtMs > 0) this.#stream?.setBehind(frameSentAtMs(frame) - committedAtMs > BEHIND_MS);
+  #takeStreamed(event: StreamEvent): void {
+    const { builder } = this.#parts;
+    if (event.kind === "pause") return builder.stream(undefined);
+    if (event.kind === "undone" && builder.hasTaken(event.xid)) throw new StreamedInVain("it was rolled back, or a part of it");
+    if (event.kind !== "streamed") return;
+    builder.stream(event.xid);
+    // Nobody sees anything of it before its commit: resting costs no latency.
+    this.#stream?.setBehind(true);
   }
 
-  /** @param sentLsn everything before it was sent; nothing is confirmed by it while something is pending (pitfalls, rule 2). */
-  onKeepAlive(sentLsn: Lsn): void {
+  /** Both times are the source's own, so clocks that differ do not matter. */
+  #noteDelay(committedAtMs: number, frame: Frame): void {
+    if (committedAtMs === 0) return;
+    const sentAtMs = frameSentAtMs(frame);
+    const isBehind = sentAtMs - committedAtMs > BEHIND_MS;
+    this.#stream?.setBehind(isBehind);
+    if (isBehind || !this.#parts.builder.isUnderWay) this.#waiting.over();
+    else this.#requireShortWait(sentAtMs);
+  }
+
+  /** What is up to date must not wait long for a transaction that was taken before its end, and may go on for hours. */
+  #requireShortWait(nowMs: number): void {
+    if (this.#waiting.isTooLong(nowMs)) throw new StreamedInVain("what followed it has waited for its end for too long");
+  }
+
+  /**
+   * @param sentLsn everything before it was sent; nothing is confirmed by it while something is pending (pitfalls, rule 2).
+   * @param sentAtMs by the source's clock.
+   */
+  onKeepAlive(sentLsn: Lsn, sentAtMs: number): void {
     if (this.#isLearning && !this.#isBroken) return this.#learn(sentLsn);
+    if (this.#parts.builder.isUnderWay) return this.#guarded(() => this.#requireShortWait(sentAtMs));
     if (this.#inFlight > 0 || this.#isBroken || this.#fault || !this.#parts.builder.isEmpty) return;
     this.#stream?.confirm(this.#parts.confirmable(sentLsn));
     this.#parts.onIdle(sentLsn);
