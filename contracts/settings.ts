@@ -233,6 +233,12 @@ export const settingDefinitions = {
     aliases: ["trustServerCertificate"],
     help: "Accept any certificate of the target, for clients that cannot send trustServerCertificate.",
   },
+  applyLanes: {
+    map: "targetSetting",
+    type: { kind: "integer", min: 1, max: 16 },
+    default: "1",
+    help: "In how many sessions of the target changes are applied at once while catching up. With more than one others may see some rows of a transaction before the rest of them. Needs a target user that may set session_replication_role.",
+  },
   indexBuilders: {
     map: "targetSetting",
     type: { kind: "integer", min: 1, max: 32 },

@@ -17,6 +17,7 @@ export const FAULT_POINTS = {
   "copied-not-recorded": "target",
   "part-recorded": "target",
   "load-recorded": "target",
+  "lanes-half-committed": "target",
   "committed-not-confirmed": "target",
   "ready-recorded": "target",
   "marker-written": "source",

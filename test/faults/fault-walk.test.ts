@@ -27,6 +27,9 @@ const ROWS = `
   INSERT INTO small (large_id, note) SELECT g, 'small ' || g FROM generate_series(1, 100) g;
   INSERT INTO keyless SELECT 'keyless ' || g FROM generate_series(1, 50) g`;
 
+/** Enough for several sessions. */
+const MANY_CHANGES = "UPDATE large SET amount = amount + 1";
+
 const CHANGES = `
   UPDATE large SET amount = amount + 1 WHERE id <= 20;
   DELETE FROM small WHERE id IN (SELECT id FROM small ORDER BY id LIMIT 10);
@@ -72,8 +75,12 @@ async function migrateHit({ source, target }: Pair, plugin: Plugin, fault: Fault
   if (points.includes("sequences-half-set")) for (const side of sides) await side.query(SEQUENCES);
   await source.query("SELECT nextval(oid::regclass) FROM pg_class WHERE relkind = 'S'");
   const migrationSetting = points.includes("table-kept") ? await keepKeyless({ source, target }) : {};
-  const write = async (): Promise<void> => void (await source.query(CHANGES));
-  const walked = await walk({ source, target }, { plugin, fault, points, migrationSetting, write });
+  const write = async (): Promise<void> => {
+    await source.query(MANY_CHANGES);
+    await source.query(CHANGES);
+  };
+  const targetSetting = { applyLanes: points.includes("lanes-half-committed") ? "3" : "1" };
+  const walked = await walk({ source, target }, { plugin, fault, points, migrationSetting, targetSetting, write });
   const [ours, theirs] = [await definitions(source), await definitions(target)];
   const found = {
     end: walked.end,

@@ -16,6 +16,7 @@ export interface WalkOptions {
   /** The migration is hit at each of them when it gets there, as often as the point is listed. */
   readonly points: readonly FaultPoint[];
   readonly migrationSetting?: Readonly<Record<string, string>>;
+  readonly targetSetting?: Readonly<Record<string, string>>;
   /** Writes on the source when READY_TO_COMPLETE is reached for the first time. */
   readonly write: () => Promise<void>;
 }
@@ -54,6 +55,7 @@ class FaultyWorker {
     const setting = {
       migrationSetting: { tablesWithoutKey: "replicaIdentityFull", ...options.migrationSetting },
       sourceSetting: { plugin: options.plugin },
+      targetSetting: options.targetSetting ?? {},
     };
     this.migration = workers.run(this, () => runMigration(over, setting, { taskId, epoch, ended: recordedEnd }));
   }

@@ -7,6 +7,7 @@ import { readKeyValues } from "../../worker/full-load/key-values.ts";
 import { type LoadOptions, loadTables } from "../../worker/full-load/load-tables.ts";
 import { cutsByKey, planLoad } from "../../worker/full-load/plan.ts";
 import { type LoadSnapshot } from "../../worker/full-load/snapshot-session.ts";
+import { type LaneOptions } from "../../worker/incremental-sync/lanes.ts";
 import { IncrementalSync } from "../../worker/incremental-sync/sync.ts";
 import { type SyncTarget } from "../../worker/incremental-sync/sync-table.ts";
 import { connect, versionNum, withConnection } from "../../worker/postgres/connect.ts";
@@ -20,6 +21,7 @@ import { changeMigration, readMigration, takeOver } from "../../worker/target/bo
 import { readTargetTables } from "../../worker/target/find-targets.ts";
 import { listTables, readListedTables } from "../../worker/target/listed-tables.ts";
 import { readAppliedFrom } from "../../worker/target/table-rows.ts";
+import { readSpread } from "../../worker/target/spread.ts";
 import { readTargetColumns } from "../../worker/target/target-columns.ts";
 import { type TestDatabase } from "../setup/databases.ts";
 
@@ -33,6 +35,8 @@ export interface Pair {
 export interface EngineOptions {
   readonly plugin: Plugin;
   readonly limits?: { readonly maxChanges: number; readonly maxBytes: number };
+  /** Sessions of the target that apply at once; default: one. */
+  readonly lanes?: LaneOptions;
   /** Default: as the setting's. */
   readonly tablesWithoutKey?: "replicaIdentityFull" | "insertsOnly";
   /** Tables that are left out of the migration, by name. */
@@ -69,7 +73,7 @@ const LOAD_SETTINGS: LoadOptions["settings"] & { largeTablePartMB: number } = {
  * Tables without identity are followed by REPLICA IDENTITY FULL, as with the default setting.
  */
 export async function startEngine(pair: Pair, options: EngineOptions): Promise<Engine> {
-  const { plugin, limits = { maxChanges: 50, maxBytes: 1024 * 1024 }, tablesWithoutKey = "replicaIdentityFull" } = options;
+  const { plugin, lanes, limits = { maxChanges: 50, maxBytes: 1024 * 1024 }, tablesWithoutKey = "replicaIdentityFull" } = options;
   const taskId = randomUUID();
   const ownership = { taskId, epoch: 1 };
   const slot = `f_${taskId.slice(0, 8)}`;
@@ -158,6 +162,7 @@ export async function startEngine(pair: Pair, options: EngineOptions): Promise<E
     limits,
     tables: async () => {
       const now = await targetColumns();
+      const spreadOf = await readSpread(target);
       const appliedFrom = await readAppliedFrom(target);
       const oids = listed.map(({ definition }) => definition.oid);
       const conditions = await withConnection(pair.source.server, { purpose: "test" }, (client) =>
@@ -170,6 +175,7 @@ export async function startEngine(pair: Pair, options: EngineOptions): Promise<E
             ({
               ...table,
               targetColumns: now(table.target),
+              spread: spreadOf(table.target, table.keyColumns),
               partitionCondition: conditions.get(table.definition.oid),
               ignoredColumns: new Set(table.definition.columns.filter(({ isGenerated }) => isGenerated).map(({ name }) => name)),
               sourceTypeNames: table.definition.columns.map(({ typeName }) => typeName),
@@ -178,7 +184,11 @@ export async function startEngine(pair: Pair, options: EngineOptions): Promise<E
         ]),
       );
     },
-    position: async () => (await readMigration(target))?.position ?? snapshot.lsn,
+    position: async () => {
+      const row = await readMigration(target);
+      return { position: row?.position ?? snapshot.lsn, lanesTo: row?.lanesTo ?? undefined };
+    },
+    ...(lanes ? { lanes } : {}),
     signal: controller.signal,
     onApplied: () => undefined,
     onInterrupted: (thrown) => interruptions.push(thrown),

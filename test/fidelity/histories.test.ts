@@ -29,3 +29,14 @@ describe("random histories whose changes are sent before their transactions end"
     300_000,
   );
 });
+
+describe("random histories that are applied in several sessions at once", () => {
+  test.each(casesOf([20261129], [20261134, 20261135]))(
+    "nothing is lost and nothing is changed, seed %i",
+    async (seed) => {
+      const run = { seed, plugin: "pgoutput", hasLanes: true, histories: HISTORIES, createPair: createPairFrom } as const;
+      await expect(runHistories(run)).resolves.toBeUndefined();
+    },
+    300_000,
+  );
+});

@@ -1,5 +1,7 @@
 import fc from "fast-check";
 import type pg from "pg";
+import { onFaultPoint } from "../../worker/fault-points.ts";
+import { ConnectionLost } from "../../worker/postgres/failures.ts";
 import { differences, type Engine, type Pair, type Plugin, startEngine, streamEverything } from "./engine.ts";
 import { createSql, history, operationSql, resetSql, type Step, tableNames, tableShape, type TableShape, TYPES_SQL } from "./history.ts";
 
@@ -11,6 +13,8 @@ export interface HistoryRun {
   readonly plugin: Plugin;
   /** The source sends all changes before their transaction ends; of even seeds only. */
   readonly isStreamed?: boolean;
+  /** Changes are applied in several sessions at once. */
+  readonly hasLanes?: boolean;
   /** Random transaction lists on one random schema. */
   readonly histories: number;
   readonly createPair: (source: SourceVersion) => Promise<Pair & { drop(): Promise<void> }>;
@@ -24,13 +28,20 @@ export const sourceOf = (seed: number): SourceVersion => (seed % 2 === 0 ? "17" 
  * Runs random histories against a live sync on a random schema; after each one, every table must hold the same rows on
  * both sides. The failure names the seed, the schema and the smallest history that fast-check finds.
  */
-export async function runHistories({ seed, plugin, isStreamed = false, histories, createPair }: HistoryRun): Promise<void> {
+export async function runHistories({
+  seed,
+  plugin,
+  isStreamed = false,
+  hasLanes = false,
+  histories,
+  createPair,
+}: HistoryRun): Promise<void> {
   const source = sourceOf(seed);
   const [shapes] = fc.sample(fc.array(tableShape(source === "17"), { minLength: 4, maxLength: 6 }), { seed, numRuns: 1 }) as [TableShape[]];
   const names = shapes.flatMap((shape, n) => tableNames(shape, n));
   let world: World | undefined;
   const property = fc.asyncProperty(history, async (steps) => {
-    world ??= await World.open(shapes, { plugin, isStreamed }, await createPair(source));
+    world ??= await World.open(shapes, { plugin, isStreamed, hasLanes }, await createPair(source));
     try {
       await world.play(steps);
       const found = await world.differences(names);
@@ -79,13 +90,22 @@ class World {
     this.#isStreamed = isStreamed;
   }
 
+  /** Every third group that is applied in lanes loses its connection when some of them have committed. */
+  static failHalfCommitted(): void {
+    let passed = 0;
+    onFaultPoint((point) =>
+      point === "lanes-half-committed" && ++passed % 3 === 0 ? Promise.reject(new ConnectionLost("target")) : undefined,
+    );
+  }
+
   static async open(
     shapes: readonly TableShape[],
-    { plugin, isStreamed }: { plugin: Plugin; isStreamed: boolean },
+    { plugin, isStreamed, hasLanes }: { plugin: Plugin; isStreamed: boolean; hasLanes: boolean },
     pair: Pair & { drop(): Promise<void> },
   ): Promise<World> {
     const sql = [TYPES_SQL, ...shapes.map(createSql)].join(";\n");
     if (isStreamed) await streamEverything(pair.source);
+    if (hasLanes) World.failHalfCommitted();
     await Promise.all([pair.source.query(sql), pair.target.query(sql)]);
     await pair.source.query(resetSql(shapes));
     const sessions = [await pair.source.connect(), await pair.source.connect()];
@@ -93,7 +113,13 @@ class World {
     // Changes between the snapshot and the load are in the stream only.
     const duringLoad = async (): Promise<void> =>
       void (await pair.source.query(operationSql(shapes, { kind: "insert", table: 0, a: 50, b: 0 })));
-    return new World({ pair, shapes, engine: await startEngine(pair, { plugin, duringLoad }), sessions, isStreamed });
+    return new World({
+      pair,
+      shapes,
+      engine: await startEngine(pair, { plugin, duringLoad, ...(hasLanes ? { lanes: { count: 3, changesMin: 2 } } : {}) }),
+      sessions,
+      isStreamed,
+    });
   }
 
   async play(steps: readonly Step[]): Promise<void> {
@@ -124,6 +150,7 @@ class World {
   }
 
   async close(): Promise<void> {
+    onFaultPoint(undefined);
     for (const session of this.#sessions) await session.end();
     await this.#engine.stop();
     await this.#pair.drop();

@@ -1,4 +1,4 @@
-import { type Lsn } from "../../contracts/lsn.ts";
+import { type Lsn, LSN_ZERO } from "../../contracts/lsn.ts";
 import { type Change } from "./change.ts";
 
 /**
@@ -23,6 +23,8 @@ export interface GroupLimits {
 /** Collects changes between the stream and the target. Knows nothing of either. */
 export class GroupBuilder {
   readonly #limits: GroupLimits;
+  /** The first group ends here, however large it is. */
+  #firstEndLsn: Lsn;
   /** Changes of whole transactions that wait to be applied. */
   #whole: Change[] = [];
   #wholeBytes = 0;
@@ -37,8 +39,10 @@ export class GroupBuilder {
   /** Whose changes arrive now, of those. */
   #streamed: number | undefined;
 
-  constructor(limits: GroupLimits) {
+  /** @param firstEndLsn where a group that some of is applied has ended: it must be gathered as it was. */
+  constructor(limits: GroupLimits, firstEndLsn: Lsn = LSN_ZERO) {
     this.#limits = limits;
+    this.#firstEndLsn = firstEndLsn;
   }
 
   /** A transaction begins to arrive. */
@@ -101,8 +105,13 @@ export class GroupBuilder {
 
   /** Enough is waiting: the source must wait. */
   get isFull(): boolean {
+    if (this.#firstEndLsn > LSN_ZERO) return this.#isFirstWhole;
     const { maxChanges, maxBytes } = this.#limits;
     return this.pendingChanges >= maxChanges || this.#wholeBytes + this.#openBytes >= maxBytes;
+  }
+
+  get #isFirstWhole(): boolean {
+    return this.#endLsn !== undefined && this.#endLsn >= this.#firstEndLsn;
   }
 
   /** What may be applied next is a piece of the transaction that is arriving. */
@@ -117,7 +126,8 @@ export class GroupBuilder {
 
   /** The whole transactions that wait, if there are any. */
   takeWhole(): Group | undefined {
-    if (this.#endLsn === undefined) return undefined;
+    if (this.#endLsn === undefined || !this.#isFirstWhole) return undefined;
+    this.#firstEndLsn = LSN_ZERO;
     const group = { changes: this.#whole, bytes: this.#wholeBytes, endLsn: this.#endLsn, committedAtMs: this.#committedAtMs };
     this.#whole = [];
     this.#wholeBytes = 0;

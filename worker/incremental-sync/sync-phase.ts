@@ -6,6 +6,7 @@ import { isTransient } from "../postgres/failures.ts";
 import { readMigration } from "../target/bookkeeping.ts";
 import { type Prepared } from "../target/prepare.ts";
 import { type ChangeCounts } from "./counts.ts";
+import { type Applied } from "./apply.ts";
 import { mend } from "./mend.ts";
 import { IncrementalSync } from "./sync.ts";
 import { SyncProgress } from "./sync-progress.ts";
@@ -13,6 +14,9 @@ import { readSyncTargets, showTables } from "./sync-targets.ts";
 
 /** How often the source is asked how far ahead it is. */
 const LAG_INTERVAL_MS = 2_000;
+
+/** Groups of fewer changes are applied in one session, also with lanes. */
+const LANE_CHANGES_MIN = 1_000;
 
 /** The incremental sync as the cutover sees it. */
 export interface RunningSync {
@@ -53,6 +57,7 @@ export function startSync(migration: Migration, prepared: Prepared): RunningSync
     canBeReplica: prepared.canBeReplica,
     limits: { maxChanges: migration.settings.applyGroupMaxChanges, maxBytes: migration.settings.applyGroupMaxMB * 1024 * 1024 },
     decodingMemoryMB: migration.settings.decodingMemoryMB,
+    lanes: { count: migration.settings.applyLanes, changesMin: LANE_CHANGES_MIN },
     streamsLarge: migration.settings.streamLargeTransactions,
     tables: async () => {
       progress.beginsConnection();
@@ -104,10 +109,10 @@ function addCounts(changes: Map<string, number>, counts: ChangeCounts): void {
   }
 }
 
-async function readPosition({ target, ownership }: Migration): Promise<Lsn> {
+async function readPosition({ target, ownership }: Migration): Promise<Applied> {
   const row = await withConnection(target, { purpose: "position" }, readMigration);
   if (row?.taskId !== ownership.taskId || row.epoch !== ownership.epoch) throw new MigrationError("LostOwnership");
   const position = row.position ?? row.slotLsn;
   if (!position) throw new Error("the bookkeeping has no position to go on from");
-  return position;
+  return { position, lanesTo: row.lanesTo ?? undefined };
 }

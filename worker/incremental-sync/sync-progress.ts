@@ -3,10 +3,10 @@ import { bytesBetween, formatLsn, LSN_ZERO } from "../../contracts/lsn.ts";
 import { type Migration } from "../migration.ts";
 import { ConnectionLost, failureCode } from "../postgres/failures.ts";
 import { SourceMonitor } from "../source/monitor.ts";
-import { TargetRefused } from "./apply.ts";
 import { type ChangeCounts } from "./counts.ts";
 import { type Group } from "./group.ts";
 import { type StreamedInVain } from "./streamed.ts";
+import { TargetRefused } from "./run-steps.ts";
 import { type IncrementalSync } from "./sync.ts";
 
 /** Findings of the sync are about this. */

@@ -5,6 +5,7 @@ import { type Column } from "../source/catalog.ts";
 import { quoteName, quoteTable } from "../postgres/quote.ts";
 import { typesFit, withoutModifier } from "../schema/compare.ts";
 import { builtInTypeName } from "./built-in-types.ts";
+import { type Spread } from "./lanes.ts";
 import { type LoadedParts } from "./loaded-parts.ts";
 import { type Relation } from "./pgoutput.ts";
 
@@ -33,6 +34,8 @@ export interface SyncTarget extends TableName {
   readonly snapshotLsn: Lsn;
   /** Parts of the table are of later snapshots. */
   readonly parts?: LoadedParts;
+  /** How its changes may be spread over several sessions of the target; left out: not at all. */
+  readonly spread?: Spread;
   /** Whether updates and deletes are published at all. */
   readonly isInsertOnly: boolean;
 }

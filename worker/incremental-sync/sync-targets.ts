@@ -8,15 +8,18 @@ import { showCounts } from "../target/known-progress.ts";
 import { type ListedTable } from "../target/listed-tables.ts";
 import { type Prepared } from "../target/prepare.ts";
 import { readAppliedFrom } from "../target/table-rows.ts";
+import { readSpread } from "../target/spread.ts";
 import { readSuspended } from "../target/table-states.ts";
 import { readTargetColumns, type TargetColumns } from "../target/target-columns.ts";
 import { type SyncTarget } from "./sync-table.ts";
 
 /** Fits the listed tables to what both sides have now. Columns that the target does not have any more are no longer expected. */
 export async function readSyncTargets(migration: Migration, prepared: Prepared): Promise<Map<string, SyncTarget>> {
-  const { columnsOf, appliedFrom } = await withConnection(migration.target, { purpose: "tables" }, async (client) => ({
+  const hasLanes = migration.settings.applyLanes > 1;
+  const { columnsOf, appliedFrom, spreadOf } = await withConnection(migration.target, { purpose: "tables" }, async (client) => ({
     columnsOf: await readTargetColumns(client, prepared.targetVersionNum),
     appliedFrom: await readAppliedFrom(client),
+    spreadOf: hasLanes ? await readSpread(client) : undefined,
   }));
   const { definitions, conditions } = await readSource(migration, prepared);
   return new Map(
@@ -27,6 +30,7 @@ export async function readSyncTargets(migration: Migration, prepared: Prepared):
         key,
         {
           ...fitTarget(table, definition, columnsOf),
+          ...(spreadOf ? { spread: spreadOf(table.target, table.keyColumns) } : {}),
           partitionCondition: conditions.get(definition.oid),
           ...(appliedFrom.get(key) ?? { snapshotLsn: LSN_ZERO }),
         },

@@ -19,6 +19,8 @@ export interface MigrationRow {
   readonly slotLsn: Lsn | null;
   /** Every source commit up to here is durable on this target. */
   readonly position: Lsn | null;
+  /** When it is later than the position: some rows of the changes up to here may be on this target too. */
+  readonly lanesTo: Lsn | null;
   /** READY_TO_COMPLETE was reached once: a worker that takes over starts from there. */
   readonly isReady: boolean;
   /** Whether the schema was made by us (or found and taken as it is), so that it is not made twice. */
@@ -53,6 +55,7 @@ const SCHEMA = `
     plugin text NOT NULL,
     slot_lsn pg_lsn,
     position pg_lsn,
+    lanes_to pg_lsn,
     is_ready bool NOT NULL DEFAULT false,
     is_schema_done bool NOT NULL DEFAULT false,
     is_fenced bool NOT NULL DEFAULT false,
@@ -117,6 +120,7 @@ interface Row {
   readonly plugin: string;
   readonly slot_lsn: string | null;
   readonly position: string | null;
+  readonly lanes_to: string | null;
   readonly is_ready: boolean;
   readonly is_schema_done: boolean;
   readonly is_fenced: boolean;
@@ -138,6 +142,7 @@ function toMigration(row: Row): MigrationRow {
     plugin: row.plugin === "test_decoding" ? "test_decoding" : "pgoutput",
     slotLsn: row.slot_lsn === null ? null : parseLsn(row.slot_lsn),
     position: row.position === null ? null : parseLsn(row.position),
+    lanesTo: row.lanes_to === null ? null : parseLsn(row.lanes_to),
     isReady: row.is_ready,
     isSchemaDone: row.is_schema_done,
     isFenced: row.is_fenced,

@@ -63,7 +63,7 @@ async function startSync(
     position: async () => {
       const row = await readMigration(target);
       if (row?.epoch !== ownership.epoch) throw new MigrationError("LostOwnership");
-      return row.position ?? slotLsn;
+      return { position: row.position ?? slotLsn };
     },
     signal: controller.signal,
     onApplied: () => undefined,
