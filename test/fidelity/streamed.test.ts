@@ -28,16 +28,16 @@ describe("transactions whose changes are sent before they end", () => {
     await engine.drain();
     expect(await differences(pair, ["t", "keyless"])).toEqual([]);
   };
-  /** Begins a transaction in the session that stays open, and waits until its first changes are here. */
-  const begin = async (sql: string): Promise<void> => {
-    await open.query(`BEGIN; ${sql}`);
-    await expect.poll(() => engine.sync.pendingChanges).toBeGreaterThan(0);
-  };
   const targetWrites = async (): Promise<boolean> => {
     const { rows } = await pair.target.query(
       "SELECT FROM pg_stat_activity WHERE datname = current_database() AND backend_xid IS NOT NULL AND application_name LIKE '%apply%'",
     );
     return rows.length > 0;
+  };
+  /** Begins a transaction in the session that stays open, and waits until its first changes are here, or on the target already. */
+  const begin = async (sql: string): Promise<void> => {
+    await open.query(`BEGIN; ${sql}`);
+    await expect.poll(async () => engine.sync.pendingChanges > 0 || (await targetWrites())).toBe(true);
   };
   const idsOnTarget = async (where: string): Promise<unknown[]> =>
     (await pair.target.query(`SELECT id FROM t WHERE ${where} ORDER BY id`)).rows.map(({ id }) => id);

@@ -21,6 +21,7 @@ const AT_ONCE_MAX = 16;
 const UNIQUE_VIOLATION = "23505";
 const EXCLUSION_VIOLATION = "23P01";
 const NOT_SUPPORTED = "0A000";
+const FAILED_TRANSACTION = "25P02";
 
 /**
  * Brings groups of changes to the target, each in one target transaction with its position, and only while this worker
@@ -38,8 +39,10 @@ export class Applier {
   #isOpen = false;
   /** Until the target has a table whose changes cannot be told by the number of rows: one with rules. */
   #takesAtOnce = true;
-  /** Resolves when the next group may be sent: the one before was checked, and its COMMIT is on its way. */
+  /** Resolves when the next group may be sent: the one before is a piece of the same transaction, or its COMMIT is on its way. */
   #turn: Promise<void> = Promise.resolve();
+  /** Settles when the last piece that was sent is applied and checked. */
+  #lastPiece: Promise<void> = Promise.resolve();
   /** Settles when the target has answered the last COMMIT. */
   #committed: Promise<void> = Promise.resolve();
 
@@ -81,33 +84,49 @@ export class Applier {
     const sent = this.#turn.then(() => this.#send({ group, segments, changes, counts, isRepair }));
     this.#turn = sent.then(() => undefined);
     this.#turn.catch(() => undefined); // there may be no next group to hear of it
-    const { committed } = await sent;
-    await committed;
+    const { done } = await sent;
+    await done;
     return counts;
   }
 
-  /** Applies the changes and, once they are checked, sends the COMMIT of a whole group without waiting for its answer. */
-  async #send(work: Work): Promise<{ committed: Promise<void> }> {
-    const { group, changes, counts, isRepair } = work;
+  /**
+   * Sends a piece, and lets the next one follow at once; or applies what is whole, and sends the COMMIT once it is checked, without
+   * waiting for its answer.
+   */
+  async #send(work: Work): Promise<{ done: Promise<void> }> {
+    const { endLsn } = work.group;
+    if (!work.isRepair && ((await this.#isAppliedInLanes(work)) || (await this.#isAppliedAtOnce(work)))) return { done: Promise.resolve() };
+    const applied = this.#apply(work, this.#isOpen, this.#lastPiece);
+    this.#isOpen = endLsn === undefined;
+    this.#lastPiece = this.#isOpen ? applied : Promise.resolve();
+    this.#lastPiece.catch(() => undefined); // whoever waits for the piece hears of it
+    if (endLsn === undefined) return { done: applied };
+    await applied;
+    this.#position = endLsn;
+    this.#committed = this.#session.run([COMMIT]);
+    this.#committed.catch(() => undefined);
+    return { done: this.#committed };
+  }
+
+  /** @param before the piece before in the same transaction: what it says comes first. */
+  async #apply(work: Work, isOpen: boolean, before: Promise<void>): Promise<void> {
+    const { group, segments, changes, counts, isRepair } = work;
     const { endLsn } = group;
-    if (!isRepair && ((await this.#isAppliedInLanes(work)) || (await this.#isAppliedAtOnce(work)))) return { committed: Promise.resolve() };
-    const begin = [beginStep(this.#isOpen), ...(isRepair && endLsn !== undefined ? [this.#positionStep("announce", endLsn)] : [])];
+    const begin = [beginStep(isOpen), ...(isRepair && endLsn !== undefined ? [this.#positionStep("announce", endLsn)] : [])];
     const records = [...counts.steps(), ...(endLsn === undefined ? [] : [this.#positionStep("move", endLsn)])];
     try {
       // One write, one wait: after an error the server passes the rest over.
       await this.#session.run([...begin, ...changes, ...records]);
+      await before;
     } catch (thrown) {
+      await before;
+      // The piece before failed when this one was on its way, and was then applied in its order.
+      if (isPassedOver(thrown)) return this.#apply({ ...work, changes: segments.flatMap(segmentSteps) }, isOpen, Promise.resolve());
       // Lanes do not commit where there are such: in a repair too nothing of the group is there then.
       if (!isUniqueConflict(thrown)) throw thrown;
       await this.#applyInOrder(group.changes);
       await this.#session.run(records);
     }
-    this.#isOpen = endLsn === undefined;
-    if (endLsn === undefined) return { committed: Promise.resolve() };
-    this.#position = endLsn;
-    this.#committed = this.#session.run([COMMIT]);
-    this.#committed.catch(() => undefined);
-    return { committed: this.#committed };
   }
 
   /**
@@ -235,6 +254,9 @@ const POSITION_SQL = {
   // Held until the COMMIT: a worker that takes over waits for it.
   require: `WITH held AS (SELECT 1 FROM pgdms.migration WHERE $1::pg_lsn IS NOT NULL AND ${OWNED_ROW} FOR SHARE) SELECT 1 / count(*) FROM held`,
 } as const;
+
+/** The server took nothing of it, since something before it in the transaction had failed. */
+const isPassedOver = (thrown: unknown): boolean => thrown instanceof MigrationError && thrown.detail.sqlState === FAILED_TRANSACTION;
 
 const isUniqueConflict = (thrown: unknown): boolean =>
   thrown instanceof MigrationError && (thrown.detail.sqlState === UNIQUE_VIOLATION || thrown.detail.sqlState === EXCLUSION_VIOLATION);

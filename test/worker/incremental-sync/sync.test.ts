@@ -174,6 +174,19 @@ describe.each(["pgoutput", "test_decoding"] as const)("incremental sync by %s", 
     await sync.stop();
   });
 
+  test("pieces of a transaction that each only work in their order are applied in it, though the next is on its way", async () => {
+    await onBoth("CREATE TABLE t (id int PRIMARY KEY, place int UNIQUE); INSERT INTO t SELECT g, g FROM generate_series(1, 100) g");
+    const sync = await startSync(pair, plugin, { maxChanges: 6, maxBytes: 1024 * 1024 });
+    const swap = (a: number, b: number): string =>
+      `UPDATE t SET place = -1 WHERE id = ${a}; UPDATE t SET place = ${a} WHERE id = ${b}; UPDATE t SET place = ${b} WHERE id = ${a}`;
+    const swaps = Array.from({ length: 50 }, (_, n) => swap(2 * n + 1, 2 * n + 2));
+    await pair.source.query(`BEGIN; ${swaps.join("; ")}; INSERT INTO t VALUES (1000, 1000); COMMIT`);
+    await sync.caughtUp();
+    await expectSame("SELECT * FROM t ORDER BY id");
+    expect(sync.connections()).toBe(1);
+    await sync.stop();
+  });
+
   test("changes of very many tables go through one connection, whose statements are dropped when they are many", async () => {
     const tables = 700; // three statements each: more than a session keeps
     const each = (statement: string): string =>
