@@ -161,7 +161,7 @@ export const settingDefinitions = {
     map: "sourceSetting",
     type: { kind: "integer", min: 0, max: 65_536, unit: "MB" },
     default: "0",
-    help: "What the source may hold in memory of transactions that it decodes (logical_decoding_work_mem of the change stream, PostgreSQL 13 and later). 0: 64 where larger ones are streamed, else half of its shared_buffers, from 64 to 1024.",
+    help: "What the source may hold in memory of transactions that it decodes (logical_decoding_work_mem of the change stream, PostgreSQL 13 and later). 0: 16 where larger ones are streamed, else half of its shared_buffers, from 64 to 1024.",
   },
   streamLargeTransactions: {
     map: "sourceSetting",

@@ -78,6 +78,29 @@ describe("changes that are applied in several sessions at once", () => {
     expect(rows).toEqual([{ inserts: 100 + 1 + 5 + 50 }]);
   });
 
+  test("are repaired before anything else is done between two connections", async () => {
+    await both(TABLES);
+    await pair.source.query(ROWS);
+    const asked: Promise<void>[] = [];
+    const halves: unknown[] = [];
+    const isHalf = async (): Promise<void> => {
+      const { rows } = await pair.target.query("SELECT coalesce(lanes_to > position, false) AS is_half FROM pgdms.migration");
+      halves.push(rows[0]?.["is_half"]);
+    };
+    onFaultPoint((point) => {
+      if (point !== "lanes-half-committed" || asked.length > 0) return undefined;
+      return isHalf().then(() => {
+        asked.push(engine?.sync.betweenConnections(isHalf) ?? Promise.resolve());
+        throw new ConnectionLost("target");
+      });
+    });
+    await start();
+    await pair.source.query(`BEGIN; ${CHANGES}; COMMIT`);
+    await expectSame("a", "b", "c");
+    await Promise.all(asked);
+    expect(halves).toEqual([true, false]);
+  });
+
   test("that only work in their order are applied in it", async () => {
     await both(TABLES);
     await pair.source.query(ROWS);
@@ -99,7 +122,7 @@ describe("changes that are applied in several sessions at once", () => {
     await pair.source.query("UPDATE a SET n = n + 1");
     await expect(engine?.drain()).rejects.toMatchObject({ kind: "RowMissingOnTarget" });
     const { rows } = await pair.target.query(
-      "SELECT lanes_to > position AS is_half, (SELECT sum(n)::int FROM a) AS sum FROM pgdms.migration",
+      "SELECT coalesce(lanes_to > position, false) AS is_half, (SELECT sum(n)::int FROM a) AS sum FROM pgdms.migration",
     );
     expect(rows).toEqual([{ is_half: false, sum: 0 }]);
   });

@@ -43,6 +43,8 @@ export class Applier {
   #turn: Promise<void> = Promise.resolve();
   /** Settles when the last piece that was sent is applied and checked. */
   #lastPiece: Promise<void> = Promise.resolve();
+  /** Pieces that failed and are being applied in another way: nothing may be sent into the middle of that. */
+  #troubles = 0;
   /** Settles when the target has answered the last COMMIT. */
   #committed: Promise<void> = Promise.resolve();
 
@@ -96,6 +98,7 @@ export class Applier {
   async #send(work: Work): Promise<{ done: Promise<void> }> {
     const { endLsn } = work.group;
     if (!work.isRepair && ((await this.#isAppliedInLanes(work)) || (await this.#isAppliedAtOnce(work)))) return { done: Promise.resolve() };
+    if (this.#troubles > 0) await this.#lastPiece;
     const applied = this.#apply(work, this.#isOpen, this.#lastPiece);
     this.#isOpen = endLsn === undefined;
     this.#lastPiece = this.#isOpen ? applied : Promise.resolve();
@@ -119,13 +122,18 @@ export class Applier {
       await this.#session.run([...begin, ...changes, ...records]);
       await before;
     } catch (thrown) {
-      await before;
-      // The piece before failed when this one was on its way, and was then applied in its order.
-      if (isPassedOver(thrown)) return this.#apply({ ...work, changes: segments.flatMap(segmentSteps) }, isOpen, Promise.resolve());
-      // Lanes do not commit where there are such: in a repair too nothing of the group is there then.
-      if (!isUniqueConflict(thrown)) throw thrown;
-      await this.#applyInOrder(group.changes);
-      await this.#session.run(records);
+      this.#troubles++;
+      try {
+        await before;
+        // The piece before failed when this one had been sent already, and was then applied in its order.
+        if (isPassedOver(thrown)) return await this.#apply({ ...work, changes: segments.flatMap(segmentSteps) }, isOpen, Promise.resolve());
+        // Lanes do not commit where there are such: in a repair too nothing of the group is there then.
+        if (!isUniqueConflict(thrown)) throw thrown;
+        await this.#applyInOrder(group.changes);
+        await this.#session.run(records);
+      } finally {
+        this.#troubles--;
+      }
     }
   }
 
@@ -249,7 +257,7 @@ const COMMIT_AT_ONCE = preparedStep("COMMIT");
 
 const OWNED_ROW = "task_id = $2 AND epoch = $3 AND coalesce(position, slot_lsn) = $4";
 const POSITION_SQL = {
-  move: `WITH moved AS (UPDATE pgdms.migration SET position = $1 WHERE ${OWNED_ROW} RETURNING 1) SELECT 1 / count(*) FROM moved`,
+  move: `WITH moved AS (UPDATE pgdms.migration SET position = $1, lanes_to = NULL WHERE ${OWNED_ROW} RETURNING 1) SELECT 1 / count(*) FROM moved`,
   announce: `WITH told AS (UPDATE pgdms.migration SET lanes_to = $1 WHERE ${OWNED_ROW} RETURNING 1) SELECT 1 / count(*) FROM told`,
   // Held until the COMMIT: a worker that takes over waits for it.
   require: `WITH held AS (SELECT 1 FROM pgdms.migration WHERE $1::pg_lsn IS NOT NULL AND ${OWNED_ROW} FOR SHARE) SELECT 1 / count(*) FROM held`,

@@ -30,6 +30,8 @@ export class PgoutputDecoder {
   readonly #byOid: ReadonlyMap<number | undefined, SyncTarget>;
   readonly #typeName: (oid: number) => string | undefined;
   readonly #tables = new Map<number, SyncTable | undefined>();
+  /** Tables by what the stream says of them: it says the same again for each transaction that it streams. */
+  readonly #described = new Map<string, SyncTable>();
   /** Which columns of a relation are kept, where not all are. */
   readonly #kept = new Map<number, readonly boolean[]>();
   /** Tables of ours whose changes are left out, whatever they look like. */
@@ -99,7 +101,16 @@ export class PgoutputDecoder {
     if (isKept.includes(false)) this.#kept.set(relation.id, isKept);
     else this.#kept.delete(relation.id);
     const kept = { ...relation, columns: relation.columns.filter((_, n) => isKept[n]) };
-    this.#tables.set(relation.id, target && toSyncTable(this.#withTypeNames(kept), target, this.#tableCount++));
+    this.#tables.set(relation.id, target && this.#syncTable(this.#withTypeNames(kept), target));
+  }
+
+  #syncTable(relation: Relation, target: SyncTarget): SyncTable {
+    const description = JSON.stringify(relation);
+    const known = this.#described.get(description);
+    if (known) return known;
+    const table = toSyncTable(relation, target, this.#tableCount++);
+    this.#described.set(description, table);
+    return table;
   }
 
   /** Generated columns come along where the source must publish them (see needsGenerated in source/publication.ts). */

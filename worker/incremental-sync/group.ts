@@ -36,6 +36,8 @@ export class GroupBuilder {
   #isArriving = false;
   /** Transactions that have sent changes before their end. */
   readonly #underWay = new Set<number>();
+  /** A whole transaction has come behind one of them. */
+  #keepsWaiting = false;
   /** Whose changes arrive now, of those. */
   #streamed: number | undefined;
 
@@ -68,7 +70,8 @@ export class GroupBuilder {
   commit(endLsn: Lsn, committedAtMs: number, streamedXid?: number): void {
     if (streamedXid === undefined) this.#isArriving = false;
     else this.#underWay.delete(streamedXid);
-    if (this.#underWay.size > 0) return;
+    this.#keepsWaiting = this.#underWay.size > 0;
+    if (this.#keepsWaiting) return;
     if (this.#whole.length === 0) this.#whole = this.#open;
     else for (const change of this.#open) this.#whole.push(change);
     this.#wholeBytes += this.#openBytes;
@@ -93,7 +96,12 @@ export class GroupBuilder {
     return this.#underWay.size > 0;
   }
 
-  /** The same, or what arrives now is of such a transaction, whether or not any change of it was taken. */
+  /** A whole transaction waits for the end of another one. */
+  get keepsWaiting(): boolean {
+    return this.#keepsWaiting;
+  }
+
+  /** One is under way, or what arrives now is of such a transaction, whether or not any change of it was taken. */
   get isStreamed(): boolean {
     return this.isUnderWay || this.#streamed !== undefined;
   }

@@ -34,10 +34,16 @@ export class Lanes {
     if (this.others.length === 0 || group.endLsn === undefined || group.changes.length < this.#changesMin) return undefined;
     // Several segments must come one after the other.
     if (segment?.kind !== "net" || more.length > 0) return undefined;
-    if (segment.tables.some(({ table }) => spreadOf(table) === "none")) return undefined;
+    if (segment.tables.some(({ table }) => spreadOf(table) === "none") || isAnyTwice(segment.tables)) return undefined;
     return spread(segment.tables, this.others.length + 1);
   }
 }
+
+/** A table whose description changed within the group: its rows may be there twice, and a repair needs each at most once. */
+const isAnyTwice = (tables: readonly NetChanges[]): boolean => {
+  const described = new Map(tables.map(({ table }) => [table.definition, table]));
+  return tables.some(({ table }) => described.get(table.definition) !== table);
+};
 
 /** Several tables of the source that go to one of the target keep their order among each other. */
 const spreadOf = ({ definition: { spread = "none", isTargetShared } }: SyncTable): Spread =>

@@ -12,6 +12,9 @@ export const STREAMED_PIECE_MB = 16;
 /** So long may what is up to date wait for a transaction that has not ended. */
 const WAIT_MS_MAX = 5_000;
 
+/** So long may anything wait for it: until then nothing of all that is durable. */
+const WAIT_BEHIND_MS_MAX = 600_000;
+
 interface Streaming {
   readonly plugin: "pgoutput" | "test_decoding";
   readonly sourceVersionNum: number;
@@ -51,18 +54,25 @@ export function isInVain(thrown: unknown, { streams, isStreamed }: { streams: bo
   return streams && (isStreamed || thrown instanceof ServerError) && !isTransient(thrown);
 }
 
-/** How long a transaction that has not ended keeps what follows it waiting, by the source's clock. */
+/** How long a transaction that has not ended keeps others waiting, by the source's clock. */
 export class LongWait {
   #sinceMs: number | undefined;
+  #upToDateSinceMs: number | undefined;
 
   /** Nothing waits. */
   over(): void {
     this.#sinceMs = undefined;
+    this.#upToDateSinceMs = undefined;
   }
 
-  /** The stream is up to date at this moment, and something waits. @returns whether it has waited for too long. */
-  isTooLong(nowMs: number): boolean {
+  /**
+   * Something waits at this moment of the stream.
+   * @param isBehind what arrives was committed a while ago: waiting costs nobody anything, but nothing is durable either.
+   * @returns whether it has waited for too long.
+   */
+  isTooLong(nowMs: number, isBehind: boolean): boolean {
     this.#sinceMs ??= nowMs;
-    return nowMs - this.#sinceMs > WAIT_MS_MAX;
+    this.#upToDateSinceMs = isBehind ? undefined : (this.#upToDateSinceMs ?? nowMs);
+    return nowMs - this.#sinceMs > WAIT_BEHIND_MS_MAX || nowMs - (this.#upToDateSinceMs ?? nowMs) > WAIT_MS_MAX;
   }
 }

@@ -27,6 +27,8 @@ export interface ConnectionParts {
   /** Everything up to here was sent and nothing of it is pending. */
   readonly onIdle: (lsn: Lsn) => void;
   readonly onPending: (count: number) => void;
+  /** Somebody waits for a position. */
+  readonly isAwaited: () => boolean;
   /** How much of what is durable the source may forget. */
   readonly confirmable: (lsn: Lsn) => Lsn;
 }
@@ -119,13 +121,14 @@ export class SyncConnection {
     const sentAtMs = frameSentAtMs(frame);
     const isBehind = sentAtMs - committedAtMs > BEHIND_MS;
     this.#stream?.setBehind(isBehind);
-    if (isBehind || !this.#parts.builder.isUnderWay) this.#waiting.over();
-    else this.#requireShortWait(sentAtMs);
+    this.#requireShortWait(sentAtMs, isBehind);
   }
 
-  /** What is up to date must not wait long for a transaction that was taken before its end, and may go on for hours. */
-  #requireShortWait(nowMs: number): void {
-    if (this.#waiting.isTooLong(nowMs)) throw new StreamedInVain("what followed it has waited for its end for too long");
+  /** Others must not wait long for a transaction that was taken before its end, and may go on for hours. */
+  #requireShortWait(nowMs: number, isBehind: boolean): void {
+    const { builder, isAwaited } = this.#parts;
+    if (!builder.isUnderWay || !(builder.keepsWaiting || isAwaited())) this.#waiting.over();
+    else if (this.#waiting.isTooLong(nowMs, isBehind)) throw new StreamedInVain("what followed it has waited for its end for too long");
   }
 
   /**
@@ -134,7 +137,7 @@ export class SyncConnection {
    */
   onKeepAlive(sentLsn: Lsn, sentAtMs: number): void {
     if (this.#isLearning && !this.#isBroken) return this.#learn(sentLsn);
-    if (this.#parts.builder.isUnderWay) return this.#guarded(() => this.#requireShortWait(sentAtMs));
+    if (this.#parts.builder.isUnderWay) return this.#guarded(() => this.#requireShortWait(sentAtMs, false));
     if (this.#inFlight > 0 || this.#isBroken || this.#fault || !this.#parts.builder.isEmpty) return;
     this.#stream?.confirm(this.#parts.confirmable(sentLsn));
     this.#parts.onIdle(sentLsn);

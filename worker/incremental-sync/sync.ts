@@ -89,6 +89,7 @@ export class IncrementalSync {
   readonly #missedTypes = new Set<number>();
   readonly #between: BetweenConnections[] = [];
   #interrupt: () => void = () => undefined;
+  #onRepaired: () => void = () => undefined;
   /** While it is set, nothing later is confirmed to the source. */
   #heldAt: Lsn | undefined;
   #mayGoBack = false;
@@ -166,7 +167,8 @@ export class IncrementalSync {
       const positionBefore = this.#position;
       const startedMs = Date.now();
       try {
-        await this.#workBetween();
+        // What lanes have left half done is finished first, on top of the rows that they left.
+        if (this.#between.length > 0 && !isHalfApplied(await this.#options.position())) await this.#workBetween();
         await this.#runOnce();
       } catch (failure) {
         signal.throwIfAborted();
@@ -250,19 +252,26 @@ export class IncrementalSync {
       onDurable: (group, counts) => this.#onDurable(group, counts),
       onIdle: (lsn) => this.#advance(lsn),
       onPending: (count) => (this.#pendingChanges = count),
+      isAwaited: () => this.#waiting.length > 0,
       confirmable: (lsn) => this.#confirmable(lsn),
     });
     const stream = await this.#openStream(connection, applied.position, streams, signal);
     connection.attach(stream);
     this.#options.onConnected();
-    const interrupted = new Promise<never>((_resolve, reject) => (this.#interrupt = () => reject(new Interrupted())));
+    const repaired = isHalfApplied(applied) ? new Promise<void>((resolve) => (this.#onRepaired = resolve)) : Promise.resolve();
+    const interrupted = new Promise<never>(
+      (_resolve, reject) => (this.#interrupt = () => void repaired.then(() => reject(new Interrupted()))),
+    );
     interrupted.catch(() => undefined);
     if (this.#between.length > 0) this.#interrupt();
     try {
       return await Promise.race([stream.failed(signal), connection.failed, interrupted]);
     } catch (thrown) {
-      if (thrown instanceof Interrupted || !isInVain(thrown, { streams, isStreamed: connection.isStreamed })) throw thrown;
-      this.#plainUpTo = laterLsn(applied.position, connection.seenLsn);
+      if (thrown instanceof Interrupted) throw thrown;
+      const isVain = isInVain(thrown, { streams, isStreamed: connection.isStreamed });
+      // Also when a line broke: lines that live shorter than the transaction would never get beyond it.
+      if (isVain || connection.isStreamed) this.#plainUpTo = laterLsn(applied.position, connection.seenLsn);
+      if (!isVain) throw thrown;
       throw thrown instanceof StreamedInVain ? thrown : new StreamedInVain("it could not be applied", thrown);
     } finally {
       this.#interrupt = () => undefined;
@@ -335,6 +344,7 @@ export class IncrementalSync {
     }
     this.#options.onApplied(counts, group);
     if (group.endLsn === undefined) return;
+    this.#onRepaired();
     this.#recordedPosition = group.endLsn;
     this.#advance(group.endLsn);
   }

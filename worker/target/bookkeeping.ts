@@ -55,12 +55,12 @@ const SCHEMA = `
     plugin text NOT NULL,
     slot_lsn pg_lsn,
     position pg_lsn,
-    lanes_to pg_lsn,
     is_ready bool NOT NULL DEFAULT false,
     is_schema_done bool NOT NULL DEFAULT false,
     is_fenced bool NOT NULL DEFAULT false,
     started_on timestamptz NOT NULL DEFAULT now(),
     error text);
+  ALTER TABLE pgdms.migration ADD COLUMN IF NOT EXISTS lanes_to pg_lsn;
   CREATE TABLE IF NOT EXISTS pgdms.table_load (
     schema_name text NOT NULL,
     table_name text NOT NULL,
@@ -120,7 +120,8 @@ interface Row {
   readonly plugin: string;
   readonly slot_lsn: string | null;
   readonly position: string | null;
-  readonly lanes_to: string | null;
+  /** Not in the bookkeeping of a worker of before lanes. */
+  readonly lanes_to?: string | null;
   readonly is_ready: boolean;
   readonly is_schema_done: boolean;
   readonly is_fenced: boolean;
@@ -142,7 +143,7 @@ function toMigration(row: Row): MigrationRow {
     plugin: row.plugin === "test_decoding" ? "test_decoding" : "pgoutput",
     slotLsn: row.slot_lsn === null ? null : parseLsn(row.slot_lsn),
     position: row.position === null ? null : parseLsn(row.position),
-    lanesTo: row.lanes_to === null ? null : parseLsn(row.lanes_to),
+    lanesTo: row.lanes_to ? parseLsn(row.lanes_to) : null,
     isReady: row.is_ready,
     isSchemaDone: row.is_schema_done,
     isFenced: row.is_fenced,

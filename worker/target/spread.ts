@@ -26,9 +26,11 @@ interface Row {
  */
 export async function readSpread(client: pg.ClientBase): Promise<TargetSpread> {
   const { rows } = await client.query<Row>(`
-    SELECT n.nspname AS schema, c.relname AS name,
-           EXISTS (SELECT FROM pg_trigger WHERE tgrelid = c.oid AND tgenabled IN ('R', 'A'))
-             OR EXISTS (SELECT FROM pg_rewrite WHERE ev_class = c.oid AND ev_enabled IN ('R', 'A')) AS fires,
+    WITH RECURSIVE firing AS (
+      SELECT tgrelid AS oid FROM pg_trigger WHERE tgenabled IN ('R', 'A')
+      UNION SELECT ev_class FROM pg_rewrite WHERE ev_enabled IN ('R', 'A')
+      UNION SELECT inhparent FROM firing JOIN pg_inherits ON inhrelid = oid)
+    SELECT n.nspname AS schema, c.relname AS name, c.oid IN (SELECT oid FROM firing) AS fires,
            (SELECT array_agg(a.attname::text ORDER BY a.attname)
               FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey)
               LEFT JOIN pg_collation l ON l.oid = a.attcollation

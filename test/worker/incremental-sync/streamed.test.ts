@@ -45,11 +45,13 @@ test("what a transaction under way is to blame for is tried again without stream
   expect(isInVain(new ConnectionLost("source"), { streams: true, isStreamed: true })).toBe(false);
 });
 
-test("a wait counts from where the stream was up to date, until nothing waits", () => {
+test("what is up to date waits for five seconds, what is not for ten minutes, until nothing waits", () => {
   const wait = new LongWait();
-  expect([1_000, 4_000, 6_000, 6_001].map((nowMs) => wait.isTooLong(nowMs))).toEqual([false, false, false, true]);
+  expect([1_000, 4_000, 6_000, 6_001].map((nowMs) => wait.isTooLong(nowMs, false))).toEqual([false, false, false, true]);
   wait.over();
-  expect(wait.isTooLong(20_000)).toBe(false);
+  expect(wait.isTooLong(20_000, false)).toBe(false);
+  expect(wait.isTooLong(24_000, true)).toBe(false); // it has fallen behind again
+  expect([26_000, 620_000, 620_001].map((nowMs) => wait.isTooLong(nowMs, true))).toEqual([false, false, true]);
 });
 
 /** One thing that the stream says: a whole transaction of so many changes, a block of one under way, the end of that. */
@@ -90,6 +92,7 @@ test("groups have all changes in the order of the stream, and none is whole whil
           builder.stream(undefined);
         } else commit(what.end);
         expect(builder.isUnderWay).toBe(underWay.size > 0);
+        expect(builder.keepsWaiting && underWay.size === 0).toBe(false);
         for (let group = takes ? builder.take() : undefined; group; group = builder.take()) {
           taken.push(...(group.changes as unknown as number[]));
           // What is whole ends where a commit found nothing under way: nothing that is open was in it.
