@@ -36,6 +36,8 @@ export interface ConnectionParts {
 /** Groups on their way to the target: while one is applied the next one is folded and follows without a pause. */
 const IN_FLIGHT_MAX = 2;
 
+const waitedTooLong = (): StreamedInVain => new StreamedInVain("what followed it has waited for its end for too long");
+
 /** One stream and one target session, until either breaks. While groups are applied the next one gathers. */
 export class SyncConnection {
   readonly #parts: ConnectionParts;
@@ -55,7 +57,7 @@ export class SyncConnection {
   constructor(parts: ConnectionParts) {
     this.#parts = parts;
     this.failed = new Promise<never>((_resolve, reject) => (this.#fail = reject));
-    // The race in #runOnce may be over when it rejects.
+    // The race that waits for it may be over when it rejects.
     this.failed.catch(() => undefined);
   }
 
@@ -75,20 +77,20 @@ export class SyncConnection {
   }
 
   onMessage(frame: Frame): void {
-    this.#guarded(() => this.#take(frame));
-  }
-
-  #guarded(work: () => void): void {
     if (this.#isBroken || this.#fault) return;
     try {
-      work();
+      this.#take(frame);
     } catch (thrown) {
-      // What is only read to learn from is never applied: there is nothing to wait for.
-      if (this.#isLearning) return this.#break(thrown);
-      this.#fault = { thrown };
-      this.#stream?.pause();
-      this.#pump();
+      this.#stumble(thrown);
     }
+  }
+
+  #stumble(thrown: unknown): void {
+    // What is only read to learn from is never applied: there is nothing to wait for.
+    if (this.#isLearning) return this.#break(thrown);
+    this.#fault = { thrown };
+    this.#stream?.pause();
+    this.#pump();
   }
 
   #take(frame: Frame): void {
@@ -121,14 +123,15 @@ export class SyncConnection {
     const sentAtMs = frameSentAtMs(frame);
     const isBehind = sentAtMs - committedAtMs > BEHIND_MS;
     this.#stream?.setBehind(isBehind);
-    this.#requireShortWait(sentAtMs, isBehind);
+    if (this.#waitsTooLong(sentAtMs, isBehind)) throw waitedTooLong();
   }
 
-  /** Others must not wait long for a transaction that was taken before its end, and may go on for hours. */
-  #requireShortWait(nowMs: number, isBehind: boolean): void {
+  /** Whether others have waited for long for a transaction that was taken before its end, and may go on for hours. */
+  #waitsTooLong(nowMs: number, isBehind: boolean): boolean {
     const { builder, isAwaited } = this.#parts;
-    if (!builder.isUnderWay || !(builder.keepsWaiting || isAwaited())) this.#waiting.over();
-    else if (this.#waiting.isTooLong(nowMs, isBehind)) throw new StreamedInVain("what followed it has waited for its end for too long");
+    if (builder.isUnderWay && (builder.keepsWaiting || isAwaited())) return this.#waiting.isTooLong(nowMs, isBehind);
+    this.#waiting.over();
+    return false;
   }
 
   /**
@@ -137,8 +140,9 @@ export class SyncConnection {
    */
   onKeepAlive(sentLsn: Lsn, sentAtMs: number): void {
     if (this.#isLearning && !this.#isBroken) return this.#learn(sentLsn);
-    if (this.#parts.builder.isUnderWay) return this.#guarded(() => this.#requireShortWait(sentAtMs, false));
-    if (this.#inFlight > 0 || this.#isBroken || this.#fault || !this.#parts.builder.isEmpty) return;
+    if (this.#isBroken || this.#fault) return;
+    if (this.#waitsTooLong(sentAtMs, false)) return this.#stumble(waitedTooLong());
+    if (this.#inFlight > 0 || !this.#parts.builder.isEmpty) return;
     this.#stream?.confirm(this.#parts.confirmable(sentLsn));
     this.#parts.onIdle(sentLsn);
   }

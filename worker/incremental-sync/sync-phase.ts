@@ -43,7 +43,7 @@ type WatchedChanges = ReadonlyMap<string, number>;
 export function startSync(migration: Migration, prepared: Prepared): RunningSync {
   const controller = new AbortController();
   const either = AbortSignal.any([migration.signal, controller.signal]);
-  const watch = { lsn: undefined as Lsn | undefined, changes: new Map<string, number>(), pieces: [] as ChangeCounts[] };
+  const watch = { lsn: undefined as Lsn | undefined, changes: new Map<string, number>() };
   const progress = new SyncProgress(migration, prepared.row.slot);
   const sync = new IncrementalSync({
     source: migration.source,
@@ -61,20 +61,16 @@ export function startSync(migration: Migration, prepared: Prepared): RunningSync
     streamsLarge: migration.settings.streamLargeTransactions,
     tables: async () => {
       progress.beginsConnection();
-      watch.pieces = [];
       await showTables(migration);
       return await readSyncTargets(migration, prepared);
     },
     position: () => readPosition(migration),
     signal: either,
     onApplied: (counts, group) => {
-      progress.applied(counts, group);
-      // What is not committed may be rolled back yet.
-      watch.pieces.push(counts);
-      if (group.endLsn === undefined) return;
-      const committed = watch.pieces.splice(0);
+      const durable = progress.applied(counts, group);
       // A group that ends behind the watched position may have begun before it; the watch starts after a drain, so it has not.
-      if (watch.lsn !== undefined && group.endLsn > watch.lsn) for (const each of committed) addCounts(watch.changes, each);
+      if (watch.lsn === undefined || group.endLsn === undefined || group.endLsn <= watch.lsn) return;
+      for (const each of durable) addCounts(watch.changes, each);
     },
     onInterrupted: (thrown, attempt) => progress.interrupted(thrown, attempt),
     onConnected: () => progress.connected(),

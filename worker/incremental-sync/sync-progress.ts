@@ -24,10 +24,16 @@ export class SyncProgress {
     this.#monitor = new SourceMonitor(migration.source, { slot, task: migration.job.taskId.slice(0, 8) });
   }
 
-  /** What is not durable is not counted yet: it may be rolled back with its connection. */
-  applied(counts: ChangeCounts, { endLsn }: Pick<Group, "endLsn">): void {
+  /**
+   * What is not durable is not counted yet: it may be rolled back with its connection.
+   * @returns the counts that have become durable with this group: its own, and those of the pieces before it.
+   */
+  applied(counts: ChangeCounts, { endLsn }: Pick<Group, "endLsn">): readonly ChangeCounts[] {
     this.#undecided.push(counts);
-    if (endLsn !== undefined) for (const decided of this.#undecided.splice(0)) this.#count(decided);
+    if (endLsn === undefined) return [];
+    const decided = this.#undecided.splice(0);
+    for (const each of decided) this.#count(each);
+    return decided;
   }
 
   #count(counts: ChangeCounts): void {
