@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 
 /** What the processes of one part of a run used. */
 export interface Usage {
@@ -12,7 +12,6 @@ export const TICKS_PER_SECOND = 100;
 const SAMPLE_INTERVAL_MS = 200;
 
 interface ProcessStat {
-  readonly parent: number;
   readonly cpuTicks: number;
   /** Of children that have ended and were waited for. */
   readonly childTicks: number;
@@ -24,16 +23,20 @@ function statOf(pid: number): ProcessStat | undefined {
     const text = readFileSync(`/proc/${pid}/stat`, "utf8");
     const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
     const at = (field: number): number => Number(fields[field - 3]);
-    return { parent: at(4), cpuTicks: at(14) + at(15), childTicks: at(16) + at(17) };
+    return { cpuTicks: at(14) + at(15), childTicks: at(16) + at(17) };
   } catch {
     return undefined;
   }
 }
 
-const childrenOf = (pid: number): number[] => {
-  const all = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
-  return all.map(Number).filter((each) => statOf(each)?.parent === pid);
-};
+/** As the kernel lists them for the first thread, which starts them all here (proc_pid_task(5)); looking through all processes would cost what is measured. */
+function childrenOf(pid: number): number[] {
+  try {
+    return (readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").match(/\d+/g) ?? []).map(Number);
+  } catch {
+    return []; // it is gone
+  }
+}
 
 function memoryMB(pid: number, field: "RssAnon" | "VmRSS"): number {
   try {

@@ -186,15 +186,26 @@ export class BenchMigration {
     return taskId === this.taskId;
   }
 
-  /** A migration that ends early must not be waited for. */
+  /** A migration that ends early must not be waited for. Whoever asks for that stops with the work: what follows is measured. */
   async #race<T>(work: Promise<T>): Promise<T> {
-    const failed = this.#until(({ task }) => isTaskOver(task.properties.state));
+    const worked = new AbortController();
+    const failed = this.#until(({ task }) => isTaskOver(task.properties.state), "onlySuccess", worked.signal);
     failed.catch(() => undefined);
-    return await Promise.race([work, failed.then(() => work)]);
+    try {
+      return await Promise.race([work, failed.then(() => work)]);
+    } finally {
+      worked.abort();
+    }
   }
 
-  async #until(isThere: (view: MigrationView) => boolean, ends: "onlySuccess" | "anyEnd" = "onlySuccess"): Promise<MigrationView> {
+  /** @throws the signal's reason */
+  async #until(
+    isThere: (view: MigrationView) => boolean,
+    ends: "onlySuccess" | "anyEnd" = "onlySuccess",
+    signal?: AbortSignal,
+  ): Promise<MigrationView> {
     for (;;) {
+      signal?.throwIfAborted();
       const view = await this.view();
       const { state } = view.task.properties;
       if (ends === "onlySuccess" && isTaskOver(state) && state !== "Succeeded")
