@@ -1,7 +1,13 @@
 import type pg from "pg";
-import { connect, type ConnectOptions, withConnection } from "../postgres/connect.ts";
-import { readEncoding } from "../postgres/encoding.ts";
+import { connect, type ConnectOptions } from "../postgres/connect.ts";
+import { type RawSession } from "../postgres/raw-session.ts";
 import { type Server } from "../postgres/server.ts";
+import { type StepResult } from "../postgres/wire/exchanges.ts";
+import { type CheckedStep } from "./net-steps.ts";
+import { requireSuccess } from "./step-failures.ts";
+
+/** Prepared statements of one session; past that they are all dropped, for the memory that they hold on the target. */
+const STATEMENTS_MAX = 2_000;
 
 /**
  * Opens the target's session that changes are applied in. Keys may be of types whose equality is not in pg_catalog (ltree,
@@ -22,30 +28,40 @@ export async function openApplySession(target: Server, options: ConnectOptions):
   }
 }
 
-/** What test_decoding writes in: the walsender converts pgoutput's texts to the client's encoding, but not a plugin's own text. */
-export const readServerEncoding = (source: Server): Promise<string> => withConnection(source, { purpose: "encoding" }, readEncoding);
+/** A session of the target that changes are applied in: runs steps, and says what is wrong in the words of a migration. */
+export class ApplySession {
+  readonly raw: RawSession;
+  readonly #statements = new Set<string>();
 
-/** logical_decoding_work_mem came with it. */
-const DECODING_MEMORY_SINCE = 130_000;
+  constructor(raw: RawSession) {
+    this.raw = raw;
+  }
 
-/** What logical decoding may hold by itself: the server's default, and as much as speeds up a transaction of millions of rows. */
-const DECODING_MEMORY_MB = { min: 64, max: 1024 };
+  /** The session has gathered more statements than is good for it: forget them, between two transactions. */
+  get isWorn(): boolean {
+    return this.#statements.size > STATEMENTS_MAX;
+  }
 
-/**
- * How much memory the source may use for decoding this stream. Larger transactions go to its disk and are read again, which
- * doubles their time. Half of shared_buffers is what a server bears that was sized for its work; never less than its own
- * setting.
- * @returns undefined where the source has no such setting.
- */
-export async function decodingMemory(source: Server, versionNum: number, wantedMB = 0): Promise<number | undefined> {
-  if (versionNum < DECODING_MEMORY_SINCE) return undefined;
-  if (wantedMB > 0) return wantedMB;
-  return withConnection(source, { purpose: "memory" }, async (client) => {
-    const { rows } = await client.query<{ buffers: string; own: string }>(
-      `SELECT (pg_size_bytes(current_setting('shared_buffers')) / 1048576)::text AS buffers,
-              (pg_size_bytes(current_setting('logical_decoding_work_mem')) / 1048576)::text AS own`,
-    );
-    const { min, max } = DECODING_MEMORY_MB;
-    return Math.max(min, Number(rows[0]?.own ?? 0), Math.min(max, Math.floor(Number(rows[0]?.buffers ?? 0) / 2)));
-  });
+  /** Drops all statements. A new session instead would read the definitions of all tables anew: seconds, where they are thousands. */
+  async forgetStatements(): Promise<void> {
+    this.#statements.clear();
+    await this.raw.forgetStatements();
+  }
+
+  /** A transaction is open, whether or not it has failed. */
+  get isInTransaction(): boolean {
+    return this.raw.transactionStatus !== "I";
+  }
+
+  /** Sends the steps in one write and waits once: after an error the server passes the rest over. @returns their results, unchecked. */
+  async tryRun(steps: readonly CheckedStep["step"][]): Promise<readonly StepResult[]> {
+    for (const step of steps) if ("prepared" in step) this.#statements.add(step.prepared);
+    return this.raw.pipeline(steps);
+  }
+
+  /** @throws MigrationError ApplyFailed, RowMissingOnTarget, SourceTableChanged; or a transient failure. */
+  async run(steps: readonly CheckedStep[]): Promise<void> {
+    const results = await this.tryRun(steps.map(({ step }) => step));
+    results.forEach((result, n) => requireSuccess(result, steps[n] as CheckedStep));
+  }
 }

@@ -3,6 +3,7 @@ import { formatLsn, type Lsn } from "../../contracts/lsn.ts";
 import { passing } from "../fault-points.ts";
 import { type PreparedStep, type Step } from "../postgres/raw-session.ts";
 import { type Ownership } from "../target/ownership.ts";
+import { type ApplySession } from "./apply-session.ts";
 import { type Change } from "./change.ts";
 import { type ChangeCounts, countChanges } from "./counts.ts";
 import { fold, type Segment } from "./fold.ts";
@@ -10,7 +11,7 @@ import { type Group } from "./group.ts";
 import { statementFor } from "./in-order.ts";
 import { type Lanes } from "./lanes.ts";
 import { atOnce, type CheckedStep, netSteps, preparedStep, statementStep } from "./net-steps.ts";
-import { type ApplySession, POSITION_STEPS } from "./run-steps.ts";
+import { POSITION_STEPS } from "./step-failures.ts";
 
 /** Statements of one pipeline when changes are applied one by one: bounds the answers held in memory. */
 const IN_ORDER_CHUNK = 1_000;

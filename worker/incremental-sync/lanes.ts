@@ -1,7 +1,7 @@
 import { tableKey } from "../../contracts/tables.ts";
 import { type NetChanges, type Segment } from "./fold.ts";
 import { type Group } from "./group.ts";
-import { type ApplySession } from "./run-steps.ts";
+import { type ApplySession } from "./apply-session.ts";
 import { type SyncTable } from "./sync-table.ts";
 import { keyOf, type Tuple } from "./tuple.ts";
 

@@ -6,7 +6,7 @@ import { SourceMonitor } from "../source/monitor.ts";
 import { type ChangeCounts } from "./counts.ts";
 import { type Group } from "./group.ts";
 import { type StreamedInVain } from "./streamed.ts";
-import { TargetRefused } from "./run-steps.ts";
+import { TargetRefused } from "./step-failures.ts";
 import { type IncrementalSync } from "./sync.ts";
 
 /** Findings of the sync are about this. */

@@ -2,14 +2,10 @@ import { MigrationError } from "../../contracts/errors.ts";
 import { displayName } from "../../contracts/tables.ts";
 import { isEncodingFailure, textNotConvertible } from "../postgres/encoding.ts";
 import { isTransient } from "../postgres/failures.ts";
-import { type RawSession } from "../postgres/raw-session.ts";
 import { type StepResult } from "../postgres/wire/exchanges.ts";
 import { type ServerError } from "../postgres/wire/server-error.ts";
 import { type CheckedStep } from "./net-steps.ts";
 import { type SyncTable } from "./sync-table.ts";
-
-/** Prepared statements of one session; past that they are all dropped, for the memory that they hold on the target. */
-const STATEMENTS_MAX = 2_000;
 
 /** Names of the statements that hold the position in the bookkeeping against this session's: they divide by zero when it is another. */
 export const POSITION_STEPS = { move: "pgdms_position", require: "pgdms_position_is", announce: "pgdms_position_next" } as const;
@@ -18,44 +14,6 @@ const ABOUT_POSITION: ReadonlySet<string> = new Set(Object.values(POSITION_STEPS
 const DIVISION_BY_ZERO = "22012";
 const INVALID_TEXT = "22P02";
 const UNKNOWN_LABEL = /^invalid input value for enum (.+?): /;
-
-/** A session of the target that changes are applied in: runs steps, and says what is wrong in the words of a migration. */
-export class ApplySession {
-  readonly raw: RawSession;
-  readonly #statements = new Set<string>();
-
-  constructor(raw: RawSession) {
-    this.raw = raw;
-  }
-
-  /** The session has gathered more statements than is good for it: forget them, between two transactions. */
-  get isWorn(): boolean {
-    return this.#statements.size > STATEMENTS_MAX;
-  }
-
-  /** Drops all statements. A new session instead would read the definitions of all tables anew: seconds, where they are thousands. */
-  async forgetStatements(): Promise<void> {
-    this.#statements.clear();
-    await this.raw.forgetStatements();
-  }
-
-  /** A transaction is open, whether or not it has failed. */
-  get isInTransaction(): boolean {
-    return this.raw.transactionStatus !== "I";
-  }
-
-  /** Sends the steps in one write and waits once: after an error the server passes the rest over. @returns their results, unchecked. */
-  async tryRun(steps: readonly CheckedStep["step"][]): Promise<readonly StepResult[]> {
-    for (const step of steps) if ("prepared" in step) this.#statements.add(step.prepared);
-    return this.raw.pipeline(steps);
-  }
-
-  /** @throws MigrationError ApplyFailed, RowMissingOnTarget, SourceTableChanged; or a transient failure. */
-  async run(steps: readonly CheckedStep[]): Promise<void> {
-    const results = await this.tryRun(steps.map(({ step }) => step));
-    results.forEach((result, n) => requireSuccess(result, steps[n] as CheckedStep));
-  }
-}
 
 /** The target said no for the moment (a full disk, a fail-over, a lock): tried again on new connections. */
 export class TargetRefused extends Error {
@@ -76,7 +34,11 @@ class PositionMoved extends Error {
   }
 }
 
-function requireSuccess(result: StepResult, { rowCount, table, step }: CheckedStep): void {
+/**
+ * Says in the words of a migration what is wrong with the result of a step, if anything is.
+ * @throws MigrationError ApplyFailed, RowMissingOnTarget, SourceTableChanged, TextNotConvertible; TargetRefused or PositionMoved, which are transient.
+ */
+export function requireSuccess(result: StepResult, { rowCount, table, step }: CheckedStep): void {
   if (result.error) throw stepFailure(result.error, table, "prepared" in step && ABOUT_POSITION.has(step.prepared));
   if (rowCount === undefined || result.rowCount === rowCount) return;
   throw new MigrationError("RowMissingOnTarget", {
