@@ -165,7 +165,7 @@ async function startParts(options: EnvironmentOptions, teardown: Teardown): Prom
       return pool.workers;
     },
     get pids() {
-      return [broker.pid, functions.pid, ...pool.workers.map(({ pid }) => pid)];
+      return [broker.pid, functions.pid, storage.pid, ...pool.workers.map(({ pid }) => pid)];
     },
     failed: Promise.race([broker.failed, functions.failed]),
     startWorker: (serviceName = service) => pool.start(serviceName),

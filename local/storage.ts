@@ -11,6 +11,7 @@ export interface TableStorage {
   /** For `TableClient.fromConnectionString(…, { allowInsecureConnection: true })`. Holds the account key: do not log it. */
   readonly connectionString: string;
   readonly port: number;
+  readonly pid: number;
   /** Writes everything down and ends. May be called twice. */
   stop(): Promise<void>;
 }
@@ -104,6 +105,7 @@ function serve(child: ChildProcess, port: number, key: string): TableStorage {
   return {
     connectionString: `DefaultEndpointsProtocol=http;AccountName=${accountName};AccountKey=${key};TableEndpoint=${endpoint};`,
     port,
+    pid: child.pid ?? 0,
     stop: () => stop(child),
   };
 }

@@ -89,7 +89,7 @@ async function benchRound(options: SuiteOptions, { sizes, names }: Round): Promi
     );
     await Promise.all([pair.source.run("postgres", "CHECKPOINT"), pair.target.run("postgres", "CHECKPOINT")]);
     const session = await pair.target.connect(ours);
-    const sample = await measured([...parts, pgdms.worker], async () => {
+    const sample = await measured([...parts, pgdms.worker, pgdms.controlPlane], async () => {
       await pgdms.startWorker(); // of both, the start is part of the time
       await arrives(session, "marker", MARKER);
     });

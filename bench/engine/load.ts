@@ -106,7 +106,7 @@ export function pgdmsLoad({ pair, pgdms }: SuiteOptions, settings: Record<string
     pgdms.forgetPeak();
     let seconds = 0;
     const migration = await pgdms.migrate(pair, { ...names, task: `${names.target.replaceAll("_", "-")}-${++number}` }, settings);
-    const { usage } = await measured([...parts, pgdms.worker], async () => {
+    const { usage } = await measured([...parts, pgdms.worker, pgdms.controlPlane], async () => {
       seconds = await migration.secondsUntil("full load");
     });
     const peak = pgdms.peakMB();

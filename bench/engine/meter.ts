@@ -65,11 +65,11 @@ export const cluster = (name: string, postmaster: number): Metered => ({
   memoryMB: () => childrenOf(postmaster).reduce((sum, pid) => sum + memoryMB(pid, "RssAnon"), 0),
 });
 
-/** One process that may be started anew in the middle: the worker. */
-export const processOf = (name: string, pid: () => number | undefined): Metered => ({
+/** Processes that are looked up at each look, since one may be started anew in the middle: the worker. */
+export const processesOf = (name: string, pids: () => readonly number[]): Metered => ({
   name,
-  ticks: () => statOf(pid() ?? 0)?.cpuTicks ?? 0,
-  memoryMB: () => memoryMB(pid() ?? 0, "VmRSS"),
+  ticks: () => pids().reduce((sum, pid) => sum + (statOf(pid)?.cpuTicks ?? 0), 0),
+  memoryMB: () => pids().reduce((sum, pid) => sum + memoryMB(pid, "VmRSS"), 0),
 });
 
 /** Programs that the bench starts for a peer, and their children. */

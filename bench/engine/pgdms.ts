@@ -5,10 +5,13 @@ import { isTaskOver } from "../../contracts/lifecycle.ts";
 import { Client } from "../../local/client.ts";
 import { DEFAULT_SERVICE, type Environment, type EnvironmentOptions, startEnvironment } from "../../local/environment.ts";
 import { readMigration, troubleOf, type MigrationView } from "../../local/watch.ts";
-import { forgetPeak, peakMB, processOf } from "./meter.ts";
+import { forgetPeak, peakMB, processesOf } from "./meter.ts";
 import { type ServerPair } from "./servers.ts";
 
 const POLL_MS = 20;
+
+/** Between two looks at the state of a migration whose log is waited for. */
+const WATCH_MS = 1_000;
 
 /** What the bench reads of the worker's log. */
 const Line = z.object({
@@ -60,7 +63,10 @@ export class Pgdms {
   }
 
   /** The worker's CPU time and memory. */
-  readonly worker = processOf("pgdms", () => this.environment.workers[0]?.pid);
+  readonly worker = processesOf("pgdms", () => this.#workerPids.slice(0, 1));
+
+  /** What stands in for Azure on this machine: whatever it uses, a worker in Azure does not miss. */
+  readonly controlPlane = processesOf("control plane", () => this.environment.pids.filter((pid) => !this.#workerPids.includes(pid)));
 
   /** The most memory that the worker has had since forgetPeak(). */
   peakMB(): number {
@@ -112,6 +118,10 @@ export class Pgdms {
   async stop(): Promise<void> {
     await this.#log.close();
     await this.environment.stop();
+  }
+
+  get #workerPids(): readonly number[] {
+    return this.environment.workers.map(({ pid }) => pid);
   }
 
   get #worker() {
@@ -186,10 +196,14 @@ export class BenchMigration {
     return taskId === this.taskId;
   }
 
-  /** A migration that ends early must not be waited for. Whoever asks for that stops with the work: what follows is measured. */
+  /**
+   * A migration that ends early must not be waited for. It is asked as seldom as a person would, and no more when the work is
+   * done: the answers cost what is measured, then and afterwards.
+   */
   async #race<T>(work: Promise<T>): Promise<T> {
     const worked = new AbortController();
-    const failed = this.#until(({ task }) => isTaskOver(task.properties.state), "onlySuccess", worked.signal);
+    const looks = { everyMs: WATCH_MS, signal: worked.signal };
+    const failed = this.#until(({ task }) => isTaskOver(task.properties.state), "onlySuccess", looks);
     failed.catch(() => undefined);
     try {
       return await Promise.race([work, failed.then(() => work)]);
@@ -198,20 +212,19 @@ export class BenchMigration {
     }
   }
 
-  /** @throws the signal's reason */
+  /** @throws Error when it ended in another way, or when the signal aborted */
   async #until(
     isThere: (view: MigrationView) => boolean,
     ends: "onlySuccess" | "anyEnd" = "onlySuccess",
-    signal?: AbortSignal,
+    { everyMs, signal }: { readonly everyMs: number; readonly signal?: AbortSignal } = { everyMs: 5 * POLL_MS },
   ): Promise<MigrationView> {
     for (;;) {
-      signal?.throwIfAborted();
       const view = await this.view();
       const { state } = view.task.properties;
       if (ends === "onlySuccess" && isTaskOver(state) && state !== "Succeeded")
         throw new Error(`the migration ended as ${state}: ${troubleOf(view).join("; ")}`);
       if (isThere(view)) return view;
-      await sleep(5 * POLL_MS);
+      await sleep(everyMs, undefined, signal && { signal });
     }
   }
 }

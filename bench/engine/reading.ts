@@ -7,7 +7,7 @@ import { BACKEND } from "../../worker/postgres/wire/message-types.ts";
 import { parseServerError } from "../../worker/postgres/wire/server-error.ts";
 import { backlog, drainProcedures, drainRows, drainSchema } from "./data.ts";
 import { type SuiteOptions } from "./load.ts";
-import { cluster, processOf } from "./meter.ts";
+import { cluster, processesOf } from "./meter.ts";
 import { slotIsFree } from "./peers.ts";
 import { addSample, measured, newWork, rotated, type Work } from "./run.ts";
 import { type BenchServer } from "./servers.ts";
@@ -52,7 +52,7 @@ export async function benchReading({ pair: { source }, rounds, isQuick, say }: S
     for (let round = 0; round < rounds; round++)
       for (const name of rotated(Object.keys(READERS), round)) {
         const end = await copySlot(source, drain);
-        const parts = [cluster("source", source.pid), processOf("reader", () => process.pid)];
+        const parts = [cluster("source", source.pid), processesOf("reader", () => [process.pid])];
         const sample = await measured(parts, () => (READERS[name] as Reader)(source, end));
         await slotIsFree(source, DATABASE, SLOT);
         await source.run(DATABASE, `SELECT pg_drop_replication_slot('${SLOT}')`);

@@ -12,7 +12,7 @@ import { takeOver } from "../../worker/postgres/raw-session.ts";
 import { readTables } from "../../worker/source/catalog.ts";
 import { loadSchema } from "./data.ts";
 import { type SuiteOptions } from "./load.ts";
-import { processOf, TICKS_PER_SECOND } from "./meter.ts";
+import { processesOf, TICKS_PER_SECOND } from "./meter.ts";
 import { addSample, newWork, rotated, type Sample, type Work } from "./run.ts";
 import { type BenchServer } from "./servers.ts";
 
@@ -147,7 +147,7 @@ async function applySeconds(
   ]);
   const pid = await pidOf(client);
   const raw = takeOver(client, "target");
-  const backend = processOf("target", () => pid);
+  const backend = processesOf("target", () => [pid]);
   const before = backend.ticks();
   const results = await raw.pipeline([{ sql: "BEGIN" }, ...steps, { sql: "ROLLBACK" }]);
   const ticks = backend.ticks() - before;
@@ -161,7 +161,7 @@ const pidOf = async (client: pg.Client): Promise<number> =>
 
 async function secondsOf(client: pg.Client, work: () => Promise<unknown>): Promise<number> {
   const pid = await pidOf(client);
-  const backend = processOf("source", () => pid);
+  const backend = processesOf("source", () => [pid]);
   const before = backend.ticks();
   await work();
   return (backend.ticks() - before) / TICKS_PER_SECOND;

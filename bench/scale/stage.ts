@@ -1,6 +1,6 @@
 import { setMaxListeners } from "node:events";
 import { Teardown } from "../../local/environment/teardown.ts";
-import { type Metered, processOf } from "../engine/meter.ts";
+import { type Metered, processesOf } from "../engine/meter.ts";
 import { Pgdms } from "../engine/pgdms.ts";
 import { type ServerPair, startPair } from "../engine/servers.ts";
 import { countBus } from "./bus-count.ts";
@@ -54,8 +54,8 @@ export async function startStage(teardown: Teardown): Promise<Stage> {
       }),
     (started) => started.stop(),
   );
-  const [, functionsPid] = pgdms.environment.pids;
-  return { pair, pgdms, counts, functions: processOf("functions", () => functionsPid), signal: teardown.signal };
+  const [, functionsPid = 0] = pgdms.environment.pids;
+  return { pair, pgdms, counts, functions: processesOf("functions", () => [functionsPid]), signal: teardown.signal };
 }
 
 async function replacePort(

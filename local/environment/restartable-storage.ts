@@ -23,6 +23,10 @@ export class RestartableStorage {
     return this.#current.connectionString;
   }
 
+  get pid(): number {
+    return this.#current.pid;
+  }
+
   /** Always in order: Azurite writes its tables down every few seconds only, and Azure's do not forget what they took in. */
   async restart({ downMs }: Pick<Restart, "downMs">): Promise<void> {
     this.#restarting ??= this.#restart(downMs).finally(() => (this.#restarting = undefined));
