@@ -37,6 +37,7 @@ const usage = `npm run bench [-- options]
   --quick            small data, one round: under five minutes
   --only A,B         of ${Object.keys(suites).join(", ")}; default: all
   --drains A,B       of tpcb, ins, upd, del, small; default: all
+  --lanes N          sessions of the target that pgdms applies the backlogs in; default 1, as a migration has it
   --rounds N         how often each contestant runs; default 3, with --quick 1
   --postgres DIR     programs of the servers, such as /usr/lib/postgresql/15/bin; default: embedded ${EMBEDDED_MAJOR}, and for
                      the suites that need pg_dump the newest of Debian's servers that it can dump
@@ -48,6 +49,7 @@ const options = {
   quick: { type: "boolean", default: false },
   only: { type: "string" },
   drains: { type: "string" },
+  lanes: { type: "string", default: "1" },
   rounds: { type: "string" },
   postgres: { type: "string" },
   json: { type: "string" },
@@ -62,6 +64,7 @@ async function bench(signal: AbortSignal): Promise<number> {
   }
   const chosen = chosenOf("--only", Object.keys(suites) as Suite[], values.only);
   const drains = chosenOf("--drains", DRAINS, values.drains);
+  const lanes = integerOf("--lanes", values.lanes, 1, 16);
   const rounds = values.rounds === undefined ? (values.quick ? 1 : 3) : integerOf("--rounds", values.rounds, 1, 100);
   const startedMs = Date.now();
   const say = (line: string): void => console.log(`${((Date.now() - startedMs) / 1000).toFixed(0).padStart(5)} s  ${line}`);
@@ -86,7 +89,7 @@ async function bench(signal: AbortSignal): Promise<number> {
       servers[suite] = pair.target.version;
       say(`${suite}: PostgreSQL ${pair.target.version} on both ends`);
       const usable = usableTools(tools, pair.target.version, say);
-      works.push(...(await suites[suite]({ pair, pgdms, tools: usable, rounds, isQuick: values.quick, drains, say })));
+      works.push(...(await suites[suite]({ pair, pgdms, tools: usable, rounds, isQuick: values.quick, drains, lanes, say })));
     } finally {
       signal.removeEventListener("abort", stop);
       await teardown.stop();

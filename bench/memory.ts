@@ -110,7 +110,7 @@ async function measure(
     (started) => started.stop(),
   );
   const names = { task: "memory", source: DATABASE, target: DATABASE };
-  const migration = await pgdms.migrate(pair, names, { compareAtCutover: "none" }, { plugin });
+  const migration = await pgdms.migrate(pair, names, { migrationSetting: { compareAtCutover: "none" }, sourceSetting: { plugin } });
   await migration.ready();
   const loadMB = told(plugin, "load", pgdms.peakMB());
   const peaks: Peak[] = [{ peakMB: loadMB, limitMB: LIMIT_MB }];

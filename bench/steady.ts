@@ -73,7 +73,7 @@ async function follow(teardown: Teardown, minutes: number, rate: number): Promis
     () => Pgdms.start(teardown.signal),
     (started) => started.stop(),
   );
-  const migration = await pgdms.migrate(pair, { task: "steady", source: DATABASE, target: DATABASE }, {});
+  const migration = await pgdms.migrate(pair, { task: "steady", source: DATABASE, target: DATABASE });
   await migration.ready();
   const over = new AbortController();
   const writing = write(pair, rate, AbortSignal.any([over.signal, teardown.signal]));

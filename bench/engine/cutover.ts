@@ -34,7 +34,7 @@ async function atRate(options: SuiteOptions, rate: number, accounts: number): Pr
     await pair.target.run("postgres", `CREATE DATABASE ${target}`);
     await pair.target.run(target, drainSchema);
     const task = target.replaceAll("_", "-");
-    const migration = await pgdms.migrate(pair, { task, source: SOURCE, target }, { compareAtCutover: "none" });
+    const migration = await pgdms.migrate(pair, { task, source: SOURCE, target }, { migrationSetting: { compareAtCutover: "none" } });
     await migration.ready();
     const written = await write(pair, rate, { accounts, round });
     const startedMs = performance.now();

@@ -51,7 +51,9 @@ export async function benchDrain(options: SuiteOptions): Promise<Work[]> {
   const works: Work[] = [];
   let lastMarker = 0;
   for (const drain of options.drains) {
-    const work = newWork("drain", `drain ${drain}`, gatesOf(drain, consumers), [`${changesOf(drain, sizes)} changes`]);
+    const work = newWork("drain", `drain ${drain}`, gatesOf(drain, consumers), [
+      `${changesOf(drain, sizes)} changes${options.lanes === 1 ? "" : `, pgdms with ${options.lanes} lanes`}`,
+    ]);
     for (let round = 0; round < rounds; round++) {
       const madeMs = Date.now();
       const marker = await makeBacklog(options, backlog(drain, sizes, round), ++lastMarker);
@@ -161,7 +163,11 @@ async function pgdmsConsumer(options: SuiteOptions): Promise<Consumer> {
   const target = "drain_pgdms";
   await pair.target.run("postgres", `CREATE DATABASE ${target}`);
   await pair.target.run(target, drainSchema);
-  const migration: BenchMigration = await pgdms.migrate(pair, { task: "drain", source: SOURCE, target }, { compareAtCutover: "none" });
+  const names = { task: "drain", source: SOURCE, target };
+  const migration: BenchMigration = await pgdms.migrate(pair, names, {
+    migrationSetting: { compareAtCutover: "none" },
+    targetSetting: { applyLanes: String(options.lanes) },
+  });
   await migration.ready();
   await pgdms.stopWorker();
   return {

@@ -5,7 +5,7 @@ import { backlog, changesOf, drainProcedures, drainRows, drainSchema, type Drain
 import { type SuiteOptions } from "./load.ts";
 import { cluster } from "./meter.ts";
 import { arrives, client, FOLLOW_PLUGIN, pgcopydbFollow, pgcopydbSetUp, type FollowNames } from "./peers.ts";
-import { requireSameRows } from "./same-rows.ts";
+import { otherRows, requireSameRows } from "./same-rows.ts";
 import { addSample, measured, newWork, type Sample, type Work } from "./run.ts";
 
 /** pgcopydb's way to follow changes needs minutes for what the drains measure: it has a small backlog of its own. */
@@ -65,7 +65,7 @@ interface Round {
 }
 
 async function benchRound(options: SuiteOptions, { sizes, names }: Round): Promise<[string, Sample][]> {
-  const { pair, pgdms, tools } = options;
+  const { pair, pgdms, tools, say } = options;
   const { source, ours, theirs } = names;
   const rows = drainRows(sizes, 1);
   await pair.source.run("postgres", `CREATE DATABASE ${source}`);
@@ -73,7 +73,7 @@ async function benchRound(options: SuiteOptions, { sizes, names }: Round): Promi
   for (const target of [ours, theirs]) await pair.target.run("postgres", `CREATE DATABASE ${target}`);
   await pair.target.run(ours, drainSchema);
   await pair.target.run(theirs, drainSchema, ...rows);
-  const migration = await pgdms.migrate(pair, { task: source, source, target: ours }, { compareAtCutover: "none" });
+  const migration = await pgdms.migrate(pair, { task: source, source, target: ours }, { migrationSetting: { compareAtCutover: "none" } });
   await migration.ready();
   await pgdms.stopWorker();
   const folder = await mkdtemp(join(tmpdir(), "pgdms-bench-"));
@@ -88,19 +88,26 @@ async function benchRound(options: SuiteOptions, { sizes, names }: Round): Promi
       `INSERT INTO marker VALUES (${MARKER})`,
     );
     await Promise.all([pair.source.run("postgres", "CHECKPOINT"), pair.target.run("postgres", "CHECKPOINT")]);
-    const session = await pair.target.connect(ours);
+    const lastRow = async (target: string): Promise<void> => {
+      const session = await pair.target.connect(target);
+      await arrives(session, "marker", MARKER).finally(() => session.end());
+    };
     const sample = await measured([...parts, pgdms.worker, pgdms.controlPlane], async () => {
       await pgdms.startWorker(); // of both, the start is part of the time
-      await arrives(session, "marker", MARKER);
+      await lastRow(ours);
     });
-    await session.end();
     await migration.ready();
-    const peer = await measured([...parts, client], () => pgcopydbFollow(tools, pair, follow));
-    await requireSameRows(pair, source, [ours, theirs]);
+    let seconds = 0;
+    const { usage } = await measured([...parts, client], async () => {
+      seconds = await pgcopydbFollow(tools, pair, follow, () => lastRow(theirs));
+    });
+    await requireSameRows(pair, source, [ours]);
+    const difference = await otherRows(pair, source, theirs);
+    if (difference !== undefined) say(`follow: ${difference}`);
     await migration.cancel();
     return [
       ["pgdms", sample],
-      ["pgcopydb follow", peer],
+      ["pgcopydb follow", { value: seconds, usage }],
     ];
   } finally {
     await rm(folder, { recursive: true, force: true });

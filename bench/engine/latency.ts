@@ -22,7 +22,7 @@ export async function benchLatency(options: SuiteOptions): Promise<Work[]> {
   }
   const subscription = new Subscription(pair, { source: SOURCE, target: "latency_native" }, nativeOptions);
   await subscription.create();
-  const migration = await pgdms.migrate(pair, { task: "latency", source: SOURCE, target: "latency_pgdms" }, {});
+  const migration = await pgdms.migrate(pair, { task: "latency", source: SOURCE, target: "latency_pgdms" });
   await migration.ready();
   await subscription.disable();
   const gate = (ratioMax: number): Gate[] => [{ of: "pgdms", against: ["native subscription"], ratioMax }];

@@ -12,6 +12,8 @@ export interface SuiteOptions {
   readonly rounds: number;
   readonly isQuick: boolean;
   readonly drains: readonly Drain[];
+  /** Sessions of the target that pgdms applies the backlogs of the drains in. */
+  readonly lanes: number;
   readonly say: (line: string) => void;
 }
 
@@ -100,12 +102,16 @@ export async function runRounds(
 }
 
 /** From the request to the moment when rows, keys and indexes are there, by the worker's own log. */
-export function pgdmsLoad({ pair, pgdms }: SuiteOptions, settings: Record<string, string>): Contestant {
+export function pgdmsLoad({ pair, pgdms }: SuiteOptions, migrationSetting: Record<string, string>): Contestant {
   let number = 0;
   return async (names, parts) => {
     pgdms.forgetPeak();
     let seconds = 0;
-    const migration = await pgdms.migrate(pair, { ...names, task: `${names.target.replaceAll("_", "-")}-${++number}` }, settings);
+    const migration = await pgdms.migrate(
+      pair,
+      { ...names, task: `${names.target.replaceAll("_", "-")}-${++number}` },
+      { migrationSetting },
+    );
     const { usage } = await measured([...parts, pgdms.worker, pgdms.controlPlane], async () => {
       seconds = await migration.secondsUntil("full load");
     });

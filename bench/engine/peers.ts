@@ -61,16 +61,29 @@ export const client = meteredPrograms("client");
 
 /** Runs programs joined by pipes, or one alone. @throws Error with what they said when one fails */
 async function runPipe(...commands: readonly (readonly string[])[]): Promise<void> {
+  await startPipe(commands).succeeded;
+}
+
+/** @param isGroup they get a process group of their own, and stop() tells all of it: pgcopydb does not tell its children. */
+function startPipe(commands: readonly (readonly string[])[], isGroup = false): { readonly succeeded: Promise<void>; stop(): void } {
   const quoted = commands.map((command) => command.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ")).join(" | ");
   const child = spawn("/bin/bash", ["-o", "pipefail", "-c", quoted], {
     stdio: ["ignore", "ignore", "pipe"],
     env: { ...process.env, PGAPPNAME: "bench" },
+    detached: isGroup,
   });
-  if (child.pid !== undefined) client.watch(child.pid);
+  const { pid } = child;
+  if (pid !== undefined) client.watch(pid);
   let said = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => (said = (said + text).slice(-4_000)));
-  const code = await new Promise<number | null>((resolve) => child.once("close", resolve));
-  if (code !== 0) throw new Error(`${commands[0]?.[0] ?? ""} failed (${code}): ${said}`);
+  const closed = new Promise<number | null>((resolve) => child.once("close", resolve));
+  const succeeded = closed.then((code) => {
+    if (code !== 0) throw new Error(`${commands[0]?.[0] ?? ""} failed (${code}): ${said}`);
+  });
+  const stop = (): void => {
+    if (pid !== undefined && child.exitCode === null && child.signalCode === null) process.kill(isGroup ? -pid : pid, "SIGTERM");
+  };
+  return { succeeded, stop };
 }
 
 /** Databases of a run, by name. */
@@ -143,13 +156,32 @@ export async function pgcopydbSetUp({ pgcopydb }: Tools, pair: ServerPair, names
   await runPipe([pgcopydb.path, "stream", "sentinel", "set", "apply", ...where]);
 }
 
-/** Follows until all that the source has now is on the target. */
-export async function pgcopydbFollow({ pgcopydb }: Tools, pair: ServerPair, names: FollowNames): Promise<void> {
+/**
+ * Follows until the last row is there, and is ended then: by its --endpos alone 0.10 waits for ever where nothing was committed
+ * behind it, and without one it never applies the file that it is writing.
+ * @returns seconds until the row was there.
+ */
+export async function pgcopydbFollow(
+  { pgcopydb }: Tools,
+  pair: ServerPair,
+  names: FollowNames,
+  lastRow: () => Promise<void>,
+): Promise<number> {
   if (!pgcopydb) throw new Error("pgcopydb is missing");
   const session = await pair.source.connect(names.source);
   const { rows } = await session.query<{ lsn: string }>("SELECT pg_current_wal_insert_lsn()::text AS lsn");
   await session.end();
-  await runPipe([pgcopydb.path, "follow", ...followOptions(pgcopydb, pair, names), "--resume", "--endpos", rows[0]?.lsn ?? ""]);
+  const startedMs = performance.now();
+  const end = ["--endpos", rows[0]?.lsn ?? ""];
+  const follow = startPipe([[pgcopydb.path, "follow", ...followOptions(pgcopydb, pair, names), "--resume", ...end]], true);
+  const ended = follow.succeeded;
+  try {
+    await Promise.race([lastRow(), ended.then(lastRow)]);
+    return (performance.now() - startedMs) / 1000;
+  } finally {
+    follow.stop();
+    await ended.catch(() => undefined);
+  }
 }
 
 /** psql to psql in binary form, four at once; tables of some size in two halves by their addresses. */

@@ -78,18 +78,13 @@ export class Pgdms {
   }
 
   /** Starts a migration. Settings as in docs/settings.md; all others have their defaults. */
-  async migrate(
-    { source, target }: ServerPair,
-    names: MigrationNames,
-    migrationSetting: Record<string, string>,
-    sourceSetting: Record<string, string> = {},
-  ): Promise<BenchMigration> {
+  async migrate({ source, target }: ServerPair, names: MigrationNames, settings: MigrationSettings = {}): Promise<BenchMigration> {
     const connection = (port: number) => ({ serverName: "127.0.0.1", port, userName: "postgres", encryptConnection: false });
     const putMs = Date.now();
     const task = await this.client.putMigration(names.task, {
       sourceConnectionInfo: connection(source.port),
       targetConnectionInfo: connection(target.port),
-      selectedDatabases: [{ name: names.source, targetDatabaseName: names.target, migrationSetting, sourceSetting }],
+      selectedDatabases: [{ name: names.source, targetDatabaseName: names.target, ...settings }],
     });
     return new BenchMigration(this, names, task.properties.taskId, putMs);
   }
@@ -136,6 +131,12 @@ interface MigrationNames {
   readonly task: string;
   readonly source: string;
   readonly target: string;
+}
+
+interface MigrationSettings {
+  readonly migrationSetting?: Readonly<Record<string, string>>;
+  readonly sourceSetting?: Readonly<Record<string, string>>;
+  readonly targetSetting?: Readonly<Record<string, string>>;
 }
 
 /** One migration of one database. */

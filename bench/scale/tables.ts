@@ -43,7 +43,11 @@ export async function measureTables(stage: Stage, { tables, seconds, say }: Tabl
   pgdms.forgetPeak();
   let taskId = "";
   const untilReady = await whole(stage, async () => {
-    const migration = await pgdms.migrate(pair, { task: TASK, source: name, target: name }, { migrateSchema: "true" });
+    const migration = await pgdms.migrate(
+      pair,
+      { task: TASK, source: name, target: name },
+      { migrationSetting: { migrateSchema: "true" } },
+    );
     taskId = migration.taskId;
     await stateOf(stage, { taskId, database: name }, "READY_TO_COMPLETE");
   });
