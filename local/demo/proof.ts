@@ -1,4 +1,5 @@
-import pg from "pg";
+import type pg from "pg";
+import { withClient } from "../postgres/with-client.ts";
 
 /** What both sides were asked, beside pgdms, by plain SQL. */
 export interface Proof {
@@ -76,10 +77,8 @@ function differences(kind: string, source: Answers, target: Answers): string[] {
     .map((name) => `${kind}: ${name}: source ${source.get(name) ?? "has none"}, target ${target.get(name) ?? "has none"}`);
 }
 
-async function ask(url: string, side: "source" | "target"): Promise<Side> {
-  const client = new pg.Client({ connectionString: url, application_name: "listdb proof" });
-  await client.connect();
-  try {
+const ask = (url: string, side: "source" | "target"): Promise<Side> =>
+  withClient(url, "listdb proof", async (client) => {
     // Values as text must look the same on both versions.
     await client.query(
       `SET search_path = pg_catalog; SET timezone = 'UTC'; SET datestyle = 'ISO'; SET intervalstyle = 'postgres'; SET extra_float_digits = 1; SET bytea_output = 'hex'`,
@@ -97,10 +96,7 @@ async function ask(url: string, side: "source" | "target"): Promise<Side> {
       triggers: await answers(questions.triggers),
       leftovers: (await client.query<{ name: string }>(leftovers[side])).rows.map(({ name }) => name),
     };
-  } finally {
-    await client.end();
-  }
-}
+  });
 
 /** The md5 of each row, added up: rows come in another order on each side. */
 async function tableAnswers(client: pg.Client): Promise<{ tables: Answers; rows: number }> {

@@ -1,5 +1,6 @@
-import pg from "pg";
+import type pg from "pg";
 import { type Teardown } from "../environment/teardown.ts";
+import { withClient } from "../postgres/with-client.ts";
 import { startPostgres, type PostgresServer } from "../postgres.ts";
 import { createListdb, type OnProgress } from "../sample/listdb.ts";
 
@@ -35,12 +36,5 @@ const createDatabase = (server: PostgresServer): Promise<unknown> =>
   ask(server.url("postgres"), `CREATE DATABASE ${DATABASE} TEMPLATE template0`);
 
 /** One question on a connection of its own. */
-export async function ask<T extends pg.QueryResultRow>(url: string, text: string): Promise<T[]> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
-  try {
-    return (await client.query<T>(text)).rows;
-  } finally {
-    await client.end();
-  }
-}
+export const ask = <T extends pg.QueryResultRow>(url: string, text: string): Promise<T[]> =>
+  withClient(url, "listdb demo", async (client) => (await client.query<T>(text)).rows);

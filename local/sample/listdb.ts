@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import pg from "pg";
+import type pg from "pg";
+import { withClient } from "../postgres/with-client.ts";
 
 /** So many rows listdb has unless asked otherwise. */
 export const LISTDB_ROWS = 1_000_000;
@@ -47,29 +48,31 @@ export async function createListdb(
   signal: AbortSignal,
   onProgress: OnProgress = () => undefined,
 ): Promise<void> {
-  const client = new pg.Client({ connectionString: url });
-  client.on("error", () => undefined); // the query that runs fails as well, and says more
-  const end = (): void => void client.end();
-  await client.connect();
-  signal.addEventListener("abort", end, { once: true });
-  try {
-    signal.throwIfAborted();
-    await client.query("SET synchronous_commit = off; SET maintenance_work_mem = '128MB'; SET work_mem = '64MB'");
-    await client.query(await sql("tables.sql"));
-    const statements = filledIn(await sql("rows.sql"), sizesFor(rows)).split(/;\n+(?=\S)/);
-    for (const [index, statement] of statements.entries()) {
-      onProgress(/INSERT INTO (\S+)/.exec(statement)?.[1] ?? "", index / (statements.length + 1));
-      await client.query(statement);
+  await withClient(url, "listdb sample", async (client) => {
+    const end = (): void => void client.end();
+    signal.addEventListener("abort", end, { once: true });
+    try {
+      signal.throwIfAborted();
+      await fill(client, rows, onProgress);
+    } catch (error) {
+      signal.throwIfAborted();
+      throw error;
+    } finally {
+      signal.removeEventListener("abort", end);
     }
-    onProgress("keys and indexes", statements.length / (statements.length + 1));
-    await client.query(await sql("constraints.sql"));
-  } catch (error) {
-    signal.throwIfAborted();
-    throw error;
-  } finally {
-    signal.removeEventListener("abort", end);
-    await client.end().catch(() => undefined);
+  });
+}
+
+async function fill(client: pg.Client, rows: number, onProgress: OnProgress): Promise<void> {
+  await client.query("SET synchronous_commit = off; SET maintenance_work_mem = '128MB'; SET work_mem = '64MB'");
+  await client.query(await sql("tables.sql"));
+  const statements = filledIn(await sql("rows.sql"), sizesFor(rows)).split(/;\n+(?=\S)/);
+  for (const [index, statement] of statements.entries()) {
+    onProgress(/INSERT INTO (\S+)/.exec(statement)?.[1] ?? "", index / (statements.length + 1));
+    await client.query(statement);
   }
+  onProgress("keys and indexes", statements.length / (statements.length + 1));
+  await client.query(await sql("constraints.sql"));
 }
 
 const sql = (name: string): Promise<string> => readFile(join(import.meta.dirname, name), "utf8");

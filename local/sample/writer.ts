@@ -1,6 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
+import { withClient } from "../postgres/with-client.ts";
 import { largeTransaction, transactionKinds, type Pick, type Ranges, type Run, type TransactionKind } from "./transactions.ts";
+
+/** Of its sessions. */
+const NAME = "listdb writer";
 
 export interface WriterOptions {
   /** postgresql://…/listdb */
@@ -94,19 +98,16 @@ export class Writer {
     const { url, pauseMs, seed } = this.#options;
     const { signal } = this.#stopping;
     const pick = seeded(seed * 1000 + index);
-    const client = new pg.Client({ connectionString: url, application_name: "listdb writer" });
-    client.on("error", () => undefined); // the next query fails and says it
     try {
-      await client.connect();
-      while (!signal.aborted) {
-        if (this.#resume) await this.#resume.promise;
-        else await this.#transact(client, choose(pick), pick, ranges);
-        await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
-      }
+      await withClient(url, NAME, async (client) => {
+        while (!signal.aborted) {
+          if (this.#resume) await this.#resume.promise;
+          else await this.#transact(client, choose(pick), pick, ranges);
+          await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
+        }
+      });
     } catch (error) {
       this.#failure ??= error instanceof Error ? error : new Error(String(error));
-    } finally {
-      await client.end().catch(() => undefined);
     }
   }
 
@@ -144,17 +145,12 @@ export class Writer {
 
   /** One large transaction at once. Answers how many rows it changed, and how much WAL nobody had followed a moment after its commit. */
   async large(): Promise<{ readonly updates: number; readonly unreadBytes: number }> {
-    const client = new pg.Client({ connectionString: this.#options.url, application_name: "listdb writer" });
-    client.on("error", () => undefined);
-    await client.connect();
-    try {
+    return await withClient(this.#options.url, NAME, async (client) => {
       const updates = await largeTransaction(client);
       const { rows } = await client.query<{ bytes: number }>(UNREAD_SQL);
       this.#add({ inserts: 0, updates, deletes: 0 });
       return { updates, unreadBytes: rows[0]?.bytes ?? 0 };
-    } finally {
-      await client.end();
-    }
+    });
   }
 }
 
@@ -186,16 +182,11 @@ function seeded(seed: number): Pick {
   };
 }
 
-async function readRanges(url: string): Promise<Ranges> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
-  try {
+const readRanges = (url: string): Promise<Ranges> =>
+  withClient(url, NAME, async (client) => {
     const { rows } = await client.query<Ranges>(`
       SELECT (SELECT max(id) FROM accounts)::int AS accounts, (SELECT max(id) FROM lists)::int AS lists,
              (SELECT max(id) FROM items)::int AS items, (SELECT max(id) FROM labels)::int AS labels`);
     if (!rows[0]) throw new Error("listdb has no rows");
     return rows[0];
-  } finally {
-    await client.end();
-  }
-}
+  });
