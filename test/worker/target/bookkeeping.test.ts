@@ -1,0 +1,33 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { contents, leftOnSource, leftOnTarget } from "../../scenarios/world.ts";
+import { createPairFrom } from "../../setup/databases.ts";
+import { runMigration } from "../run-migration.ts";
+
+let pair: Awaited<ReturnType<typeof createPairFrom>>;
+beforeAll(async () => {
+  pair = await createPairFrom("17");
+  for (const database of [pair.source, pair.target]) await database.query("CREATE TABLE t (id int PRIMARY KEY, note text)");
+  await pair.source.query("INSERT INTO t SELECT g, 'loaded' FROM generate_series(1, 500) g");
+});
+afterAll(() => pair.drop());
+
+/** A migration outlives its workers, also those of an earlier version. */
+test("a worker goes on with the bookkeeping of one that knew no lanes", async () => {
+  const { source, target } = pair;
+  const setting = { targetSetting: { applyLanes: "2" } };
+  const first = runMigration(pair, setting);
+  await first.until("ready", ({ state }) => state === "READY_TO_COMPLETE");
+  first.orders.stop();
+  const isRead = async () =>
+    (await source.query("SELECT FROM pg_replication_slots WHERE active AND database = current_database()")).rowCount;
+  await expect.poll(isRead).toBe(0);
+  await target.query("ALTER TABLE pgdms.migration DROP COLUMN lanes_to");
+  await source.query("UPDATE t SET note = 'followed'; INSERT INTO t SELECT g, 'followed' FROM generate_series(501, 3000) g");
+  const second = runMigration(pair, setting, { taskId: first.taskId, epoch: 2, ended: undefined });
+  await second.until("ready again", ({ state }) => state === "READY_TO_COMPLETE");
+  expect(second.table("t")).toMatchObject({ fullLoadRows: 500, updates: 500, inserts: 2500 });
+  expect(await second.cutOver()).toEqual([]);
+  expect(await second.ended).toEqual({ end: "COMPLETE", codes: [] });
+  expect(await contents(target, "t")).toEqual(await contents(source, "t"));
+  expect([await leftOnSource(source), await leftOnTarget(target)]).toEqual([[], []]);
+});
