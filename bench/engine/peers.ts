@@ -175,8 +175,12 @@ export async function pgcopydbFollow(
   const end = ["--endpos", rows[0]?.lsn ?? ""];
   const follow = startPipe([[pgcopydb.path, "follow", ...followOptions(pgcopydb, pair, names), "--resume", ...end]], true);
   const ended = follow.succeeded;
+  const endedWithout = ended
+    .then(() => sleep(1_000))
+    .then(() => Promise.reject(new Error("pgcopydb follow has ended without the last row")));
+  endedWithout.catch(() => undefined); // it ends in any case, also when the row is there
   try {
-    await Promise.race([lastRow(), ended.then(lastRow)]);
+    await Promise.race([lastRow(), endedWithout]);
     return (performance.now() - startedMs) / 1000;
   } finally {
     follow.stop();

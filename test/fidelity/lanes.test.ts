@@ -133,6 +133,7 @@ describe("changes that are applied in several sessions at once", () => {
       ["several", "CREATE TABLE several (a text, b uuid, PRIMARY KEY (b, a))", ["a", "b"], "rows"],
       ["more", "CREATE TABLE more (id int PRIMARY KEY, u int UNIQUE)", ["id"], "table"],
       ["partial", "CREATE TABLE partial (id int NOT NULL); CREATE UNIQUE INDEX ON partial (id) WHERE id > 0", ["id"], "table"],
+      ["expression", "CREATE TABLE expression (id int PRIMARY KEY, t text); CREATE UNIQUE INDEX ON expression (lower(t))", ["id"], "table"],
       ["another", "CREATE TABLE another (id int, u int PRIMARY KEY)", ["id"], "table"],
       ["number", "CREATE TABLE number (id numeric PRIMARY KEY)", ["id"], "table"],
       ["none", "CREATE TABLE none (id int)", ["id"], "table"],

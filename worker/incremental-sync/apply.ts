@@ -173,7 +173,7 @@ export class Applier {
     );
     if (applied.some(({ status }) => status === "rejected")) {
       await Promise.all(this.#sessions.map((session) => session.run([ROLLBACK])));
-      await this.#session.run([this.#positionStep("announce", this.#position)]);
+      await this.#session.run([this.#positionStep("move", this.#position)]); // takes the announcement back
       return false;
     }
     await Promise.all(this.#lanes.others.map((lane) => lane.run([this.#positionStep("require", this.#position), COMMIT])));

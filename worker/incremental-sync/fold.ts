@@ -1,6 +1,6 @@
 import { type Change } from "./change.ts";
 import { type SyncTable } from "./sync-table.ts";
-import { hasUnchanged, keyOf, type Tuple, withUnchangedFrom } from "./tuple.ts";
+import { columnOffsets, hasUnchanged, keyOf, kindAt, type Tuple, UNCHANGED_KIND, withUnchangedFrom } from "./tuple.ts";
 
 /**
  * The net effect of many changes on the rows of one table, each row at most once in all of it: apply deletes, then
@@ -99,6 +99,14 @@ function foldInto(current: Map<SyncTable, TableRows>, change: Change, oneKind: R
 /** The key of a row, from the row itself. */
 const rowKey = (table: SyncTable, row: Tuple): string => keyOf(row, table.keyPositions);
 
+const UNCHANGED = String.fromCharCode(UNCHANGED_KIND);
+
+/** A part of the key was not sent, since it is stored out of line: only the old row tells which row this is. */
+function isKeyUnchanged(table: SyncTable, row: Tuple): boolean {
+  const offsets = columnOffsets(row, []);
+  return table.keyPositions.some((position) => kindAt(row, offsets[position] ?? row.end) === UNCHANGED_KIND);
+}
+
 function insertRow(rows: Map<string, Net>, key: string, row: Tuple): boolean {
   const known = rows.get(key);
   if (known === undefined) rows.set(key, { kind: "insert", row });
@@ -109,6 +117,7 @@ function insertRow(rows: Map<string, Net>, key: string, row: Tuple): boolean {
 
 function updateRow(rows: Map<string, Net>, { table, old, row }: Extract<Change, { kind: "update" }>): boolean {
   const key = rowKey(table, row);
+  if (key.includes(UNCHANGED) && isKeyUnchanged(table, row)) return false;
   const oldKey = old === undefined ? key : rowKey(table, old);
   if (key === oldKey) {
     const known = rows.get(key);

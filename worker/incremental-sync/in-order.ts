@@ -1,3 +1,5 @@
+import { MigrationError } from "../../contracts/errors.ts";
+import { displayName } from "../../contracts/tables.ts";
 import { type Change } from "./change.ts";
 import { type SyncColumn, type SyncTable } from "./sync-table.ts";
 import { type Tuple, valuesOf } from "./tuple.ts";
@@ -91,7 +93,8 @@ function whereRow(table: SyncTable, row: Tuple, before: readonly (Buffer | null)
   const columns = isKeyed ? table.keyPositions.map((position) => table.columns[position] as SyncColumn) : table.columns;
   const conditions = columns.flatMap((column) => {
     const value = values[column.position];
-    if (value === undefined) return []; // not sent: it cannot help to find the row
+    if (value === undefined && isKeyed) throw keyNotSent(table, column);
+    if (value === undefined) return []; // it cannot help to find the row
     if (value === null) return [`${column.quoted} IS NULL`];
     parameters.push(value);
     return [equals(column, parameters.length, isKeyed)];
@@ -100,6 +103,17 @@ function whereRow(table: SyncTable, row: Tuple, before: readonly (Buffer | null)
   if (isKeyed) return { sql, parameters };
   return { sql: `(tableoid, ctid) = (SELECT tableoid, ctid FROM ${table.targetSql} WHERE ${sql} LIMIT 1)`, parameters };
 }
+
+/**
+ * A server before May 2022 (14.3, 13.7, 12.11, 11.16, 10.21) does not tell a key that is stored out of line and was not changed: the other
+ * columns would find other rows as well.
+ */
+const keyNotSent = (table: SyncTable, { name }: SyncColumn): MigrationError =>
+  new MigrationError("ApplyFailed", {
+    table: displayName(table.definition),
+    detail: `The source has sent a change of a row without its key, column ${name}, whose value is stored out of line (TOAST).`,
+    remedy: "On the source: ALTER TABLE … REPLICA IDENTITY FULL, or the latest minor version of its PostgreSQL; then reload the table.",
+  });
 
 /** Keys are compared as their index does; without a key, equal must mean the same, which a collation may see otherwise. */
 function equals({ quoted, typeOid, typeName, enumName }: SyncColumn, parameter: number, isKeyed: boolean): string {

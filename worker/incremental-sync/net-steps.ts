@@ -29,12 +29,12 @@ export const preparedStep = (sql: string, values: PreparedStep["values"] = []): 
 });
 
 /**
- * The statement as one that fails by itself (with a division by zero) when it does not touch its one row. Nothing when the
- * step is not one statement for one row.
+ * The statement as one that fails by itself (with a division by zero) when it does not touch its one row, or touches others as
+ * well. Nothing when the step is not one statement for one row.
  */
 export function atOnce({ step, rowCount }: CheckedStep): PreparedStep[] {
   if (!("prepared" in step) || step.parse === undefined || rowCount !== 1) return [];
-  const sql = `WITH touched AS (${step.parse.sql} RETURNING 1) SELECT 1 / count(*) FROM touched`;
+  const sql = `WITH touched AS (${step.parse.sql} RETURNING 1) SELECT 1 / (count(*) = 1)::int FROM touched`;
   return [{ prepared: `${step.prepared}_1`, parse: { sql }, values: step.values }];
 }
 

@@ -1,6 +1,7 @@
 import { type Lsn, LSN_ZERO } from "../../contracts/lsn.ts";
 import { passing } from "../fault-points.ts";
 import { type Applier } from "./apply.ts";
+import { type Change } from "./change.ts";
 import { type ChangeCounts } from "./counts.ts";
 import { type StreamEvent } from "./decoder.ts";
 import { type Group, type GroupBuilder } from "./group.ts";
@@ -33,6 +34,9 @@ export interface ConnectionParts {
   readonly confirmable: (lsn: Lsn) => Lsn;
 }
 
+/** What a socket reads at a time at most (libuv's suggested size); a longer message has its bytes to itself. */
+const READ_BYTES = 64 * 1024;
+
 /** Groups on their way to the target: while one is applied the next one is folded and follows without a pause. */
 const IN_FLIGHT_MAX = 2;
 
@@ -50,6 +54,8 @@ export class SyncConnection {
   /** The stream is only read to learn from: it will be read again. */
   #isLearning = false;
   #lastFrame: Frame | undefined;
+  /** Of the stream, since the last change that was taken. */
+  #passedBytes = 0;
   readonly #waiting = new LongWait();
   /** What arrived after the whole transactions that are still to be applied. */
   #fault: { readonly thrown: unknown } | undefined;
@@ -98,13 +104,20 @@ export class SyncConnection {
     const event = decoder.decode(frame);
     if (event.kind !== "nothing") this.#lastFrame = frame; // a relation is sent without a position
     if (event.kind === "learning") this.#isLearning = true;
+    this.#passedBytes += frame.end - frame.start;
     if (event.kind === "begin") builder.begin();
-    else if (event.kind === "change") builder.add(event.change, frame.end - frame.start);
+    else if (event.kind === "change") this.#add(event.change, frame);
     else if (event.kind === "commit") builder.commit(event.endLsn, event.committedAtMs, event.streamedXid);
     else this.#takeStreamed(event);
     if (event.kind === "begin" || event.kind === "commit") this.#noteDelay(event.committedAtMs, frame);
     onPending(builder.pendingChanges + this.#applyingChanges);
     this.#pump();
+  }
+
+  /** A row keeps alive all that was read with it, also what came before it and was left out. */
+  #add(change: Change, { start, end }: Frame): void {
+    this.#parts.builder.add(change, Math.max(end - start, Math.min(this.#passedBytes, READ_BYTES)));
+    this.#passedBytes = 0;
   }
 
   #takeStreamed(event: StreamEvent): void {

@@ -32,7 +32,7 @@ export async function readSpread(client: pg.ClientBase): Promise<TargetSpread> {
       UNION SELECT inhparent FROM firing JOIN pg_inherits ON inhrelid = oid)
     SELECT n.nspname AS schema, c.relname AS name, c.oid IN (SELECT oid FROM firing) AS fires,
            (SELECT array_agg(a.attname::text ORDER BY a.attname)
-              FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey)
+              FROM pg_index i LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey)
               LEFT JOIN pg_collation l ON l.oid = a.attcollation
              WHERE i.indrelid = c.oid AND i.indisunique
             HAVING count(DISTINCT i.indexrelid) = 1

@@ -81,7 +81,7 @@ export async function followFrom(client: pg.ClientBase, tables: readonly TableNa
     [names],
   );
   await client.query(
-    `UPDATE pgdms.migration SET position = least(coalesce(position, slot_lsn),
+    `UPDATE pgdms.migration SET lanes_to = NULL, position = least(coalesce(position, slot_lsn),
        (SELECT min(snapshot_lsn) FROM pgdms.table_load WHERE (schema_name, table_name) IN ${NAMES}))`,
     [names],
   );

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { LSN_ZERO } from "../../../contracts/lsn.ts";
 import { type Change } from "../../../worker/incremental-sync/change.ts";
 import { fold } from "../../../worker/incremental-sync/fold.ts";
+import { statementFor } from "../../../worker/incremental-sync/in-order.ts";
 import { type SyncTable, toSyncTable } from "../../../worker/incremental-sync/sync-table.ts";
 import { type Tuple, tupleOf, valuesOf } from "../../../worker/incremental-sync/tuple.ts";
 
@@ -167,5 +168,14 @@ describe("folding changes", () => {
   test("a key that changes together with a value that was not sent stands alone", () => {
     const changes = history([{ op: 3, key: 1, other: 4, value: "x", isUnchanged: true }]);
     expect(fold(changes).map(({ kind }) => kind)).toEqual(["single"]);
+  });
+
+  test("an update whose key was not sent stands alone, and is refused where no old row tells the key", () => {
+    const row = tuple([undefined, "x", "1"]);
+    const update = { kind: "update", table, row } as const;
+    const withOld = { ...update, old: tuple(["u", null, null]) };
+    expect(fold([withOld])).toEqual([{ kind: "single", change: withOld }]);
+    expect(statementFor(withOld)).toMatchObject({ rowCount: 1, values: [Buffer.from("x"), Buffer.from("1"), Buffer.from("u")] });
+    expect(() => statementFor({ ...update, old: undefined })).toThrow(/without its key, column id/);
   });
 });
