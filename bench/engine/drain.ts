@@ -177,7 +177,7 @@ async function pgdmsConsumer(options: SuiteOptions): Promise<Consumer> {
       const session = await pair.target.connect(target);
       await pgdms.startWorker();
       const connected = await migration.connected();
-      const sample = await measured([...clusters(pair), pgdms.worker, pgdms.controlPlane], () => arrives(session, "marker", marker.id));
+      const sample = await measured([...clusters(pair), ...pgdms.parts], () => arrives(session, "marker", marker.id));
       const value = (Date.now() - connected.getTime()) / 1000;
       const peakMB = pgdms.peakMB();
       await session.end();

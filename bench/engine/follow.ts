@@ -92,7 +92,7 @@ async function benchRound(options: SuiteOptions, { sizes, names }: Round): Promi
       const session = await pair.target.connect(target);
       await arrives(session, "marker", MARKER).finally(() => session.end());
     };
-    const sample = await measured([...parts, pgdms.worker, pgdms.controlPlane], async () => {
+    const sample = await measured([...parts, ...pgdms.parts], async () => {
       await pgdms.startWorker(); // of both, the start is part of the time
       await lastRow(ours);
     });

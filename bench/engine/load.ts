@@ -112,7 +112,7 @@ export function pgdmsLoad({ pair, pgdms }: SuiteOptions, migrationSetting: Recor
       { ...names, task: `${names.target.replaceAll("_", "-")}-${++number}` },
       { migrationSetting },
     );
-    const { usage } = await measured([...parts, pgdms.worker, pgdms.controlPlane], async () => {
+    const { usage } = await measured([...parts, ...pgdms.parts], async () => {
       seconds = await migration.secondsUntil("full load");
     });
     const peak = pgdms.peakMB();

@@ -63,10 +63,13 @@ export class Pgdms {
   }
 
   /** The worker's CPU time and memory. */
-  readonly worker = processesOf("pgdms", () => this.#workerPids.slice(0, 1));
+  readonly worker = processesOf("pgdms", () => this.#workerPids);
 
-  /** What stands in for Azure on this machine: whatever it uses, a worker in Azure does not miss. */
-  readonly controlPlane = processesOf("control plane", () => this.environment.pids.filter((pid) => !this.#workerPids.includes(pid)));
+  /** All that a run of ours uses; in Azure the worker does not share its cores with the control plane. */
+  readonly parts = [
+    this.worker,
+    processesOf("control plane", () => this.environment.pids.filter((pid) => !this.#workerPids.includes(pid))),
+  ];
 
   /** The most memory that the worker has had since forgetPeak(). */
   peakMB(): number {

@@ -37,6 +37,14 @@ export interface RunningMigration {
   toldEnd(): DatabaseEnd | undefined;
 }
 
+/** As when its worker ends at a boundary: the migration stays as it is, and its slot is read by nobody any more. */
+export async function handBack({ orders }: RunningMigration, source: TestDatabase): Promise<void> {
+  orders.stop();
+  const isRead = async (): Promise<number | null> =>
+    (await source.query("SELECT FROM pg_replication_slots WHERE active AND database = current_database()")).rowCount;
+  await expect.poll(isRead).toBe(0);
+}
+
 /** What a worker that takes over is given of the one before. */
 export interface TakenOver {
   readonly taskId: string;

@@ -99,8 +99,6 @@ function foldInto(current: Map<SyncTable, TableRows>, change: Change, oneKind: R
 /** The key of a row, from the row itself. */
 const rowKey = (table: SyncTable, row: Tuple): string => keyOf(row, table.keyPositions);
 
-const UNCHANGED = String.fromCharCode(UNCHANGED_KIND);
-
 /** A part of the key was not sent, since it is stored out of line: only the old row tells which row this is. */
 function isKeyUnchanged(table: SyncTable, row: Tuple): boolean {
   const offsets = columnOffsets(row, []);
@@ -117,7 +115,7 @@ function insertRow(rows: Map<string, Net>, key: string, row: Tuple): boolean {
 
 function updateRow(rows: Map<string, Net>, { table, old, row }: Extract<Change, { kind: "update" }>): boolean {
   const key = rowKey(table, row);
-  if (key.includes(UNCHANGED) && isKeyUnchanged(table, row)) return false;
+  if (hasUnchanged(row) && isKeyUnchanged(table, row)) return false;
   const oldKey = old === undefined ? key : rowKey(table, old);
   if (key === oldKey) {
     const known = rows.get(key);

@@ -5,7 +5,7 @@ import { startPostgres, type PostgresServer } from "../../../local/postgres.ts";
 import { TcpProxy } from "../../faults/tcp-proxy.ts";
 import { createDatabase, type TestDatabase } from "../../setup/databases.ts";
 import { contents, leftOnSource, leftOnTarget } from "../../scenarios/world.ts";
-import { lineTo, runMigration, through } from "../run-migration.ts";
+import { handBack, lineTo, runMigration, through } from "../run-migration.ts";
 
 const MB = 1024 * 1024;
 
@@ -77,10 +77,7 @@ describe("what the migration holds back on its source", () => {
     await source.query("INSERT INTO same SELECT g, 'same ' || g FROM generate_series(1, 1000) g");
     const first = runMigration({ source, target });
     await first.until("ready", ({ state }) => state === "READY_TO_COMPLETE");
-    first.orders.stop();
-    const isRead = async () =>
-      (await source.query("SELECT FROM pg_replication_slots WHERE active AND database = current_database()")).rowCount;
-    await expect.poll(isRead).toBe(0);
+    await handBack(first, source);
     await source.query("UPDATE t SET note = 'unseen' WHERE id <= 10; DELETE FROM t WHERE id > 990");
     // Ten segments of 16 MB that hold next to nothing.
     for (let n = 0; n < 10; n++) await source.query("SELECT pg_logical_emit_message(false, 'fill', 'x'); SELECT pg_switch_wal()");

@@ -6,7 +6,7 @@ import { changeMigration, dropBookkeeping, readMigration, takeOver } from "../..
 import { followFrom } from "../../../worker/target/table-states.ts";
 import { contents, leftOnSource, leftOnTarget } from "../../scenarios/world.ts";
 import { createPairFrom } from "../../setup/databases.ts";
-import { runMigration } from "../run-migration.ts";
+import { handBack, runMigration } from "../run-migration.ts";
 
 let pair: Awaited<ReturnType<typeof createPairFrom>>;
 beforeAll(async () => {
@@ -22,10 +22,7 @@ test("a worker goes on with the bookkeeping of one that knew no lanes", async ()
   const setting = { targetSetting: { applyLanes: "2" } };
   const first = runMigration(pair, setting);
   await first.until("ready", ({ state }) => state === "READY_TO_COMPLETE");
-  first.orders.stop();
-  const isRead = async () =>
-    (await source.query("SELECT FROM pg_replication_slots WHERE active AND database = current_database()")).rowCount;
-  await expect.poll(isRead).toBe(0);
+  await handBack(first, source);
   await target.query("ALTER TABLE pgdms.migration DROP COLUMN lanes_to");
   await source.query("UPDATE t SET note = 'followed'; INSERT INTO t SELECT g, 'followed' FROM generate_series(501, 3000) g");
   const second = runMigration(pair, setting, { taskId: first.taskId, epoch: 2, ended: undefined });
