@@ -88,8 +88,8 @@ export const settingDefinitions = {
   largeTablePartMB: {
     map: "migrationSetting",
     type: { kind: "integer", min: 1, max: 1_048_576, unit: "MB" },
-    default: "256",
-    help: "Tables larger than this are loaded in parts of about this size.",
+    default: "1024",
+    help: "Tables larger than this are loaded in parts of about this size, and their indexes are built with as many processes as the target's max_parallel_maintenance_workers allows. A source of 14 or later reads a part through its shared buffers; a table that is not cut leaves them alone.",
   },
   deferIndexes: {
     map: "migrationSetting",

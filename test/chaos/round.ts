@@ -117,7 +117,7 @@ async function chooseSettings(
       tablesWithoutKey: "replicaIdentityFull",
       deferIndexes: random.one(["true", "true", "false"]),
       fullLoadStreams: random.one(["1", "2", "4"]),
-      largeTablePartMB: random.one(["2", "8", "256"]),
+      largeTablePartMB: random.one(["2", "8", "1024"]),
       applyGroupMaxChanges: random.one(["200", "2000", "20000"]),
     },
     sourceSetting: { plugin: random.one(["pgoutput", "test_decoding"]) },

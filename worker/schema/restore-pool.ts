@@ -14,6 +14,8 @@ export interface RestoreOptions {
   /** How many statements run at once. */
   readonly indexBuilders: number;
   readonly maintenanceWorkMemMB: number;
+  /** An index of a smaller table is built by one process, whatever the server would take for it. */
+  readonly largeTableMB: number;
   readonly signal: AbortSignal;
   /** Told after each definition: how many of this stage are done, of how many. */
   readonly onProgress?: (done: number, total: number) => void;
@@ -87,7 +89,7 @@ export class RestorePool {
 
   private async open(): Promise<Session> {
     const session = await openSession(this.options.connectTarget);
-    await session.client.query(`SET maintenance_work_mem = '${this.options.maintenanceWorkMemMB}MB'; SET default_tablespace = ''`);
+    await session.client.query(sessionSql(this.options));
     await quietEventTriggers(session.client);
     return session;
   }
@@ -117,6 +119,15 @@ export class RestorePool {
     else this.free++;
   }
 }
+
+/**
+ * By itself a server gives one more process to the index of a table from 8 MB on, two from 24 MB on (compute_parallel_worker in
+ * optimizer/path/allpaths.c): beside the other builders and the load that is only more work for the same index. Where one build
+ * may become what all wait for, it has its way. The setting is there since 10.
+ */
+const sessionSql = ({ maintenanceWorkMemMB, largeTableMB }: RestoreOptions): string =>
+  `SET maintenance_work_mem = '${maintenanceWorkMemMB}MB'; SET default_tablespace = '';
+   SELECT set_config(name, '${largeTableMB}MB', false) FROM pg_settings WHERE name = 'min_parallel_table_scan_size'`;
 
 function toFailure({ kind, table, objectName, restoreSql }: DeferredDefinition, thrown: pg.DatabaseError): ReportedError {
   const what = kind === "validation" ? `The foreign key ${objectName} is back, but NOT VALID` : `The ${kind} ${objectName} is not back`;

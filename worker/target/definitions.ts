@@ -8,5 +8,6 @@ export const restoreOptions = (migration: Migration, signal: AbortSignal): Resto
   ownership: migration.ownership,
   indexBuilders: migration.settings.indexBuilders,
   maintenanceWorkMemMB: migration.settings.maintenanceWorkMemMB,
+  largeTableMB: migration.settings.largeTablePartMB,
   signal,
 });

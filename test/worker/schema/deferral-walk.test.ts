@@ -106,6 +106,7 @@ class Worker {
     ownership,
     indexBuilders: 1,
     maintenanceWorkMemMB: 16,
+    largeTableMB: 1024,
     signal,
   });
 

@@ -39,6 +39,7 @@ const options = (database: TestDatabase, user?: string): RestoreOptions => ({
   ownership,
   indexBuilders: 3,
   maintenanceWorkMemMB: 32,
+  largeTableMB: 1024,
   signal,
 });
 
@@ -79,6 +80,31 @@ test("tables of few rows keep their indexes, partitions share the fate of their 
   expect((await restoreLoadStage(options(database))).failures).toEqual([]);
   expect(await whatIsLeft(database)).toEqual(["large_id", "large_pkey", "little_a_key", "little_pkey", "parent_pkey", "part_pkey"]);
 });
+
+test("the index of a table that is not large is built by one process, that of a large one as the server likes", async () => {
+  expect(await howIndexIsBuilt({ largeTableMB: 1024 })).toEqual(['building index "t_id" on table "t" serially']);
+  expect(await howIndexIsBuilt({ largeTableMB: 8 })).toEqual([
+    expect.stringMatching(/^building index "t_id" on table "t" with request for [12] parallel workers?$/),
+  ]);
+});
+
+/** What the server says of the build of the only index, of a table of 28 MB. */
+async function howIndexIsBuilt({ largeTableMB }: Pick<RestoreOptions, "largeTableMB">): Promise<string[]> {
+  const database = await target(on("17"), [
+    "CREATE TABLE t AS SELECT g::bigint AS id, repeat('x', 200) AS note FROM generate_series(1, 120000) g",
+    "CREATE INDEX t_id ON t (id)",
+  ]);
+  await defer(database, await tablesOf(database));
+  const said: string[] = [];
+  const connectTarget = async (): Promise<pg.Client> => {
+    const client = await connectTo(database)();
+    client.on("notice", ({ message }) => said.push(message ?? ""));
+    await client.query("SET client_min_messages = debug1");
+    return client;
+  };
+  expect((await restoreLoadStage({ ...options(database), maintenanceWorkMemMB: 128, connectTarget, largeTableMB })).failures).toEqual([]);
+  return said.filter((message) => message.startsWith("building index"));
+}
 
 describe.each(versions)("on PostgreSQL %s", (version) => {
   test("all that is taken away for the load comes back as pg_dump knew it", async () => {

@@ -101,7 +101,7 @@ describe.each(DUMPS)("with pg_dump as %s", (_kind, pgDumpPath) => {
     const tables = await tablesOf(source.server);
     const deferral = { connectTarget: connectTo(target.server), ownership, signal };
     expect((await deferDefinitions({ ...deferral, tables, deferIndexes: true })).deferred).toBeGreaterThan(40);
-    const restored = await restoreEverything({ ...deferral, indexBuilders: 2, maintenanceWorkMemMB: 32 });
+    const restored = await restoreEverything({ ...deferral, indexBuilders: 2, maintenanceWorkMemMB: 32, largeTableMB: 1024 });
     expect(restored.failures).toEqual([]);
     expect(await dump(target.server)).toBe(before);
   });
