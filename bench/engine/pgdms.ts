@@ -12,7 +12,7 @@ import { type ServerPair } from "./servers.ts";
 const POLL_MS = 20;
 
 /** Between two looks at the state of a migration whose log is waited for. */
-const WATCH_MS = 1_000;
+const WATCH_MS = 5_000;
 
 /** What the bench reads of the worker's log. */
 const Line = z.object({
