@@ -89,7 +89,7 @@ export const settingDefinitions = {
     map: "migrationSetting",
     type: { kind: "integer", min: 1, max: 1_048_576, unit: "MB" },
     default: "1024",
-    help: "Tables larger than this are loaded in parts of about this size, and their indexes are built with as many processes as the target's max_parallel_maintenance_workers allows. A source of 14 or later reads a part through its shared buffers; a table that is not cut leaves them alone.",
+    help: "Tables larger than this are loaded in parts of about this size, and their indexes are built by as many processes as the target itself would take. A source of 14 or later reads parts through all of its shared buffers; a table that is read whole takes a few of them, or it is smaller than a quarter of all.",
   },
   deferIndexes: {
     map: "migrationSetting",
