@@ -465,7 +465,7 @@ const definitions = {
   ),
   SourceLeftovers: warning(
     "PG1212",
-    "The source could not be cleaned up.",
+    "The source's clean-up could not be finished.",
     "It is tried again for a week. Or run the statements in the message on the source; its slot keeps WAL from being recycled.",
   ),
   TableError: error("PG1213", "operator", "A table was suspended by an error.", "Mend what the message names, then reload the table."),

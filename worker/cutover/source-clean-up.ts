@@ -29,12 +29,25 @@ class ChangesUnknown extends Error {
   }
 }
 
+/** The source has back what it is owed, but the target still says that it has not. */
+class NotNoted extends Error {
+  constructor(cause: unknown) {
+    super(`The source has everything back, which the target could not note: ${sayError(cause)}`, { cause });
+    this.name = "NotNoted";
+  }
+}
+
 const sayError = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown));
 
 /** The finding of a source that could not be cleaned up, and why. */
 export function leftOnSource({ job }: Pick<EndedMigration, "job">, thrown: unknown): ReportedError {
-  const statements = thrown instanceof ChangesUnknown ? changesStatements(job.selected.name) : leftoverStatements(job);
-  return reported("SourceLeftovers", { detail: sayError(thrown), remedy: `It is tried again for a week. Or on the source: ${statements}` });
+  return reported("SourceLeftovers", { detail: sayError(thrown), remedy: `It is tried again for a week. Or ${byHand(job, thrown)}` });
+}
+
+function byHand(job: EndedMigration["job"], thrown: unknown): string {
+  if (thrown instanceof NotNoted)
+    return "on the target: DROP SCHEMA pgdms CASCADE, after reading pgdms.deferred_ddl for definitions that are still owed.";
+  return `on the source: ${thrown instanceof ChangesUnknown ? changesStatements(job.selected.name) : leftoverStatements(job)}`;
 }
 
 function leftoverStatements({ taskId, selected }: EndedMigration["job"]): string {
@@ -52,7 +65,8 @@ const changesStatements = (database: string): string =>
 /**
  * Leaves nothing of the migration on the source: no slot, no publication, no changed identity, and no fence unless the
  * cutover is done.
- * @throws what the source says after a minute of trying, or why the target cannot tell what else is to be given back.
+ * @throws what the source says after a minute of trying, or why the target cannot tell what else is to be given back, or
+ * cannot note that it was.
  */
 export async function cleanSource(migration: EndedMigration, end: DatabaseEnd): Promise<void> {
   const signal = AbortSignal.timeout(CLEAN_UP_MS_MAX);
@@ -73,7 +87,7 @@ export async function cleanSource(migration: EndedMigration, end: DatabaseEnd): 
   );
   const { changes, failure } = await reading;
   if (failure !== undefined) throw new ChangesUnknown(failure);
-  if (changes && owesSource(changes, end)) await noteGivenBack(migration);
+  if (changes && owesSource(changes, end)) await noteGivenBack(migration, signal);
 }
 
 const readChanges = ({ target, job }: EndedMigration): Promise<SourceChanges | undefined> =>
@@ -98,9 +112,15 @@ async function giveBack(
     await client.query(`ALTER TABLE IF EXISTS ONLY ${quoteTable(table)} REPLICA IDENTITY DEFAULT`);
 }
 
-/** When it cannot be noted, it is given back once more before the bookkeeping goes. */
-const noteGivenBack = ({ target, job }: EndedMigration): Promise<void> =>
-  withConnection(target, { purpose: "clean-up" }, (client) => forgetSourceChanges(client, job.taskId)).catch(() => undefined);
+/** @throws NotNoted: until it is noted the bookkeeping cannot go. */
+async function noteGivenBack({ target, job }: EndedMigration, signal: AbortSignal): Promise<void> {
+  const note = (client: pg.Client): Promise<void> => forgetSourceChanges(client, job.taskId);
+  try {
+    await withRetry(() => withConnection(target, { purpose: "clean-up" }, note), { signal, ...attempts });
+  } catch (thrown) {
+    throw new NotNoted(thrown);
+  }
+}
 
 /**
  * Before a restarted task begins: what its earlier runs left on the source because it was away when they ended, or because
@@ -111,7 +131,7 @@ export async function cleanUpEarlierRuns({ source, target, job, log }: Migration
     const earlier = { source, target, job: { taskId, selected: job.selected } };
     await cleanSource(earlier, "FAILED").catch((thrown: unknown) => {
       // The new run takes the bookkeeping over, and with it what is known of the source.
-      if (thrown instanceof ChangesUnknown) throw thrown.cause;
+      if (thrown instanceof ChangesUnknown || thrown instanceof NotNoted) throw thrown.cause;
       log.warn(
         { event: "restart.cleanup.failed", earlierTaskId: taskId, err: thrown },
         "an earlier run of the task could not be cleaned up",

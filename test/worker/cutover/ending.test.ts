@@ -177,6 +177,36 @@ describe("what the bookkeeping alone knows of the source", () => {
     expect([await identity(), await hasBookkeeping(), later.resolved]).toEqual(["d", false, ["PG1212"]]);
   });
 
+  /** The target fails with this SQLSTATE, so many times, when it is to note that the source has got its identities back. */
+  const failNoting = (sqlState: string, times: number): Promise<unknown> =>
+    pair.target.query(`
+      CREATE SEQUENCE failures;
+      CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN IF nextval('public.failures') <= ${times} THEN RAISE 'no noting now' USING ERRCODE = '${sqlState}'; END IF; RETURN NULL; END $$;
+      CREATE TRIGGER fail AFTER UPDATE ON pgdms.table_sync FOR EACH STATEMENT EXECUTE FUNCTION fail()`);
+
+  test("a target that cannot note for a moment that the source has it back notes it then", async () => {
+    await failNoting("57014", 2);
+    const complete = migration();
+    await cleanUp(complete, "COMPLETE");
+    await finishEnded(complete, "COMPLETE");
+    complete.board.close();
+    expect([await identity(), await hasBookkeeping(), complete.messages]).toEqual(["d", false, []]);
+  });
+
+  test("a target that never can is told: it is tried again later, until then the bookkeeping stays", async () => {
+    await failNoting("42501", 2);
+    const complete = migration();
+    await cleanUp(complete, "COMPLETE");
+    await finishEnded(complete, "COMPLETE");
+    complete.board.flush();
+    expect([await identity(), await hasBookkeeping(), complete.resolved]).toEqual(["d", true, []]);
+    expect(complete.messages.join()).toContain("which the target could not note: no noting now");
+    await finishEnded(complete, "COMPLETE");
+    complete.board.close();
+    expect([await hasBookkeeping(), complete.resolved]).toEqual([false, ["PG1212"]]);
+  });
+
   test("a source that is away at the end and after it gets it back later: until then the bookkeeping stays", async () => {
     const complete = { ...migration(), source: refusing(pair.source.server) };
     await cleanUp(complete, "COMPLETE");
