@@ -12,7 +12,7 @@ import { benchLoad, type SuiteOptions } from "./engine/load.ts";
 import { benchReading } from "./engine/reading.ts";
 import { findTools, missingTools, type Tools } from "./engine/peers.ts";
 import { Pgdms } from "./engine/pgdms.ts";
-import { gatesMissed, recordOf, tableOf } from "./engine/report.ts";
+import { recordOf, sayGates, tableOf } from "./engine/report.ts";
 import { type Work } from "./engine/run.ts";
 import { debianPrograms, EMBEDDED_MAJOR, type Programs, startPair } from "./engine/servers.ts";
 import { benchSmallTables } from "./engine/small-tables.ts";
@@ -96,9 +96,8 @@ async function bench(signal: AbortSignal): Promise<number> {
     }
   }
   console.log(tableOf(works));
-  const missed = gatesMissed(works);
   console.log(
-    `\n${missed === 0 ? "Every gate held." : `${missed} gates were missed.`} Load of the machine: ${loadavg()
+    `\n${sayGates(works)} Load of the machine: ${loadavg()
       .map((load) => load.toFixed(1))
       .join(" ")}.`,
   );

@@ -34,7 +34,7 @@ export async function benchFollow(options: SuiteOptions): Promise<Work[]> {
   const work = newWork("follow", "backlog of small transactions", [gate], [`${changesOf("tpcb", sizes)} changes`]);
   if (!tools.pgcopydb || !(await hasPlugin(options))) {
     say(`follow: pgcopydb, or ${FOLLOW_PLUGIN} on the source's server, is missing: nothing to compare with`);
-    return [];
+    return [work];
   }
   for (let round = 0; round < rounds; round++) {
     const names = { source: `follow_source_${round}`, ours: `follow_pgdms_${round}`, theirs: `follow_pgcopydb_${round}` };

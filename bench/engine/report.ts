@@ -29,7 +29,7 @@ export function tableOf(works: readonly Work[]): string {
   const lines = works.flatMap((work) => {
     const ours = medianOf(work, "pgdms");
     const rows = [...work.samples].map(([name, samples]) => rowOf(work, name, samples, ours));
-    const verdicts = work.gates.flatMap((gate) => verdictOf(work, gate) ?? []).map((verdict) => `  ${sayVerdict(verdict)}`);
+    const verdicts = work.gates.map((gate) => `  ${sayGate(gate, verdictOf(work, gate))}`);
     return ["", `${work.name}  (${work.notes[0] ?? ""})`, ...rows, ...verdicts];
   });
   return lines.join("\n");
@@ -50,9 +50,10 @@ function sayUsage(part: string, samples: readonly Sample[]): string {
   return `${part} ${cpu} s ${Math.max(...all.map(({ peakMB }) => peakMB))} MB`;
 }
 
-function sayVerdict({ gate, ratio, holds }: Verdict): string {
+function sayGate(gate: Gate, verdict: Verdict | undefined): string {
   const against = gate.against.length === 0 ? "" : ` of the best of: ${gate.against.join(", ")}`;
-  return `gate ${holds ? "held" : "MISSED"}: ${ratio.toFixed(2)}, at most ${gate.ratioMax.toFixed(2)}${against}`;
+  const found = verdict ? `${verdict.holds ? "held" : "MISSED"}: ${verdict.ratio.toFixed(2)}` : "NOT MEASURED: nothing to compare with";
+  return `gate ${found}, at most ${gate.ratioMax.toFixed(2)}${against}`;
 }
 
 /** Everything that was measured, for programs. */
@@ -75,5 +76,13 @@ export const recordOf = (works: readonly Work[], facts: Record<string, unknown>)
   })),
 });
 
-export const gatesMissed = (works: readonly Work[]): number =>
-  works.reduce((sum, work) => sum + work.gates.filter((gate) => verdictOf(work, gate)?.holds === false).length, 0);
+/** What came of all gates together, in a sentence. */
+export function sayGates(works: readonly Work[]): string {
+  const verdicts = works.flatMap((work) => work.gates.map((gate) => verdictOf(work, gate)));
+  const missed = verdicts.filter((verdict) => verdict?.holds === false).length;
+  const unmeasured = verdicts.filter((verdict) => verdict === undefined).length;
+  const held = verdicts.length - missed - unmeasured;
+  if (verdicts.length === 0) return "Nothing was measured that has a gate.";
+  if (held === verdicts.length) return "Every gate held.";
+  return `Of ${verdicts.length} gates ${held} held, ${missed} were missed, and ${unmeasured} were not measured.`;
+}
