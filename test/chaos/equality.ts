@@ -104,6 +104,7 @@ const LEFT_ON_TARGET = [
 ];
 
 async function leftOn(client: pg.ClientBase, where: string, queries: readonly string[]): Promise<string[]> {
-  const found = await Promise.all(queries.map(async (sql) => (await client.query<{ line: string }>(sql)).rows));
-  return found.flat().map(({ line }) => `left on ${where}: ${line}`);
+  const found: { line: string }[] = [];
+  for (const sql of queries) found.push(...(await client.query<{ line: string }>(sql)).rows);
+  return found.map(({ line }) => `left on ${where}: ${line}`);
 }
