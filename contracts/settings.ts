@@ -169,6 +169,12 @@ export const settingDefinitions = {
     default: "true",
     help: "Transactions that are larger than decodingMemoryMB are read and applied before they end (pgoutput of PostgreSQL 14 and later). They are committed on the target when they are on the source, with all that committed meanwhile. Off: they are read once they have ended.",
   },
+  sqlBacklogMB: {
+    map: "sourceSetting",
+    type: { kind: "integer", min: 0, max: 1_000_000, unit: "MB" },
+    default: "64",
+    help: "From how many MB of WAL on a backlog of many small transactions is read by SQL functions instead of the change stream (pgoutput of PostgreSQL 12 and later), which costs the source a fraction of the work, above all over TLS. A second slot is there meanwhile, and the source may need 100 MB of its disk for a moment. 0: never.",
+  },
   walBudgetMB: {
     map: "sourceSetting",
     type: { kind: "integer", min: 0, max: 100_000_000, unit: "MB" },

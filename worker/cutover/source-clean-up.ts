@@ -8,7 +8,7 @@ import { quoteLiteral, quoteName, quoteTable } from "../postgres/quote.ts";
 import { withRetry } from "../postgres/retry.ts";
 import { unfenceSource, unfenceStatement } from "../source/fence.ts";
 import { dropPublication, insertsPublication } from "../source/publication.ts";
-import { dropSlot, dropSnapshotSlots, endSessions } from "../source/slot.ts";
+import { dropCatchUpSlots, dropSlot, dropSnapshotSlots, endSessions } from "../source/slot.ts";
 import { objectName } from "../target/prepare.ts";
 import { forgetSourceChanges, owesSource, readSourceChanges, type SourceChanges } from "../target/source-changes.ts";
 import { type EndedMigration } from "./ended-migration.ts";
@@ -96,6 +96,7 @@ const readChanges = ({ target, job }: EndedMigration): Promise<SourceChanges | u
 async function dropOwnSlots(client: pg.Client, { job: { taskId, selected } }: EndedMigration, signal: AbortSignal): Promise<void> {
   const name = objectName(taskId, selected.name);
   await dropSnapshotSlots(client, name);
+  await dropCatchUpSlots(client, name, taskId);
   await endOwnWalSender(client, name, taskId);
   await dropSlot(client, name, { signal });
 }

@@ -13,6 +13,7 @@ import { MessageReader } from "../postgres/wire/message-reader.ts";
 import { BACKEND } from "../postgres/wire/message-types.ts";
 import { parseServerError } from "../postgres/wire/server-error.ts";
 import { reasonOf, whenAborted } from "../signals.ts";
+import { type ChangeSource, type Frame, frameLsn } from "./change-source.ts";
 import { readTimeMs } from "./pgoutput.ts";
 import { ReadingPace } from "./reading-pace.ts";
 
@@ -30,22 +31,6 @@ const WAL_SENDER_TIMEOUT = "120s";
 
 const XLOG_DATA = 0x77; // w
 const KEEP_ALIVE = 0x6b; // k
-
-/** The message of a frame begins behind so many bytes. */
-export const FRAME_HEADER_BYTES = 25;
-
-/** A message of the replication protocol, where it lies among the bytes that arrived. The bytes stay good. */
-export interface Frame {
-  readonly bytes: Buffer;
-  readonly start: number;
-  readonly end: number;
-}
-
-/** The position of a frame's data. */
-export const frameLsn = ({ bytes, start }: Frame): Lsn => bytes.readBigUInt64BE(start + 1) as Lsn;
-
-/** When the source sent the frame, by its own clock, in milliseconds since 1970. */
-export const frameSentAtMs = ({ bytes, start }: Frame): number => readTimeMs(bytes, start + 17);
 
 export interface StreamOptions {
   readonly slot: string;
@@ -161,7 +146,7 @@ class OwnReader {
  * - `acknowledge.timeoutSeconds` does the same on a timer, also with auto off;
  * - `flowControl` queues parsed messages without bound; here the socket itself is paused.
  */
-export class ReplicationStream {
+export class ReplicationStream implements ChangeSource {
   readonly #service: LogicalReplicationService;
   readonly #options: StreamOptions;
   readonly #failures = new EventEmitter();

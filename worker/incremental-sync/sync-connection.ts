@@ -2,10 +2,11 @@ import { type Lsn, LSN_ZERO } from "../../contracts/lsn.ts";
 import { passing } from "../fault-points.ts";
 import { type Applier } from "./apply.ts";
 import { type Change } from "./change.ts";
+import { type ChangeSource, type Frame, frameLsn, frameSentAtMs } from "./change-source.ts";
 import { type ChangeCounts } from "./counts.ts";
 import { type StreamEvent } from "./decoder.ts";
 import { type Group, type GroupBuilder } from "./group.ts";
-import { type Frame, frameLsn, frameSentAtMs, type ReplicationStream } from "./replication-stream.ts";
+import { ManySmallTransactions, SmallTransactions } from "./small-transactions.ts";
 import { LongWait, StreamedInVain } from "./streamed.ts";
 
 /** A transaction that arrives so long after its commit shows that the sync is behind. */
@@ -32,6 +33,8 @@ export interface ConnectionParts {
   readonly isAwaited: () => boolean;
   /** How much of what is durable the source may forget. */
   readonly confirmable: (lsn: Lsn) => Lsn;
+  /** Whether the connection is to end where many small transactions are behind, because they are read faster in another way. */
+  readonly leavesSmall: boolean;
 }
 
 /** What a socket reads at a time at most (libuv's suggested size); a longer message has its bytes to itself. */
@@ -47,7 +50,7 @@ export class SyncConnection {
   readonly #parts: ConnectionParts;
   readonly failed: Promise<never>;
   #fail: (thrown: unknown) => void = () => undefined;
-  #stream: ReplicationStream | undefined;
+  #stream: ChangeSource | undefined;
   #inFlight = 0;
   #applyingChanges = 0;
   #isBroken = false;
@@ -57,6 +60,7 @@ export class SyncConnection {
   /** Of the stream, since the last change that was taken. */
   #passedBytes = 0;
   readonly #waiting = new LongWait();
+  readonly #small = new SmallTransactions();
   /** What arrived after the whole transactions that are still to be applied. */
   #fault: { readonly thrown: unknown } | undefined;
 
@@ -77,7 +81,12 @@ export class SyncConnection {
     return this.#lastFrame ? frameLsn(this.#lastFrame) : LSN_ZERO;
   }
 
-  attach(stream: ReplicationStream): void {
+  /** Everything that arrived is durable, but for a transaction that has not ended. */
+  get isIdle(): boolean {
+    return this.#inFlight === 0 && this.#parts.builder.isEmpty;
+  }
+
+  attach(stream: ChangeSource): void {
     this.#stream = stream;
     this.#pump();
   }
@@ -109,13 +118,14 @@ export class SyncConnection {
     else if (event.kind === "change") this.#add(event.change, frame);
     else if (event.kind === "commit") builder.commit(event.endLsn, event.committedAtMs, event.streamedXid);
     else this.#takeStreamed(event);
-    if (event.kind === "begin" || event.kind === "commit") this.#noteDelay(event.committedAtMs, frame);
+    if (event.kind === "begin" || event.kind === "commit") this.#noteDelay(event, frame);
     onPending(builder.pendingChanges + this.#applyingChanges);
     this.#pump();
   }
 
   /** A row keeps alive all that was read with it, also what came before it and was left out. */
   #add(change: Change, { start, end }: Frame): void {
+    this.#small.change();
     this.#parts.builder.add(change, Math.max(end - start, Math.min(this.#passedBytes, READ_BYTES)));
     this.#passedBytes = 0;
   }
@@ -131,12 +141,13 @@ export class SyncConnection {
   }
 
   /** Both times are the source's own, so clocks that differ do not matter. */
-  #noteDelay(committedAtMs: number, frame: Frame): void {
+  #noteDelay({ kind, committedAtMs }: Extract<StreamEvent, { committedAtMs: number }>, frame: Frame): void {
     if (committedAtMs === 0) return;
     const sentAtMs = frameSentAtMs(frame);
     const isBehind = sentAtMs - committedAtMs > BEHIND_MS;
     this.#stream?.setBehind(isBehind);
     if (this.#waitsTooLong(sentAtMs, isBehind)) throw waitedTooLong();
+    if (kind === "commit" && this.#small.committed(isBehind) && this.#parts.leavesSmall) throw new ManySmallTransactions();
   }
 
   /** Whether others have waited for long for a transaction that was taken before its end, and may go on for hours. */

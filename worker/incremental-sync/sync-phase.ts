@@ -59,6 +59,7 @@ export function startSync(migration: Migration, prepared: Prepared): RunningSync
     decodingMemoryMB: migration.settings.decodingMemoryMB,
     lanes: { count: migration.settings.applyLanes, changesMin: LANE_CHANGES_MIN },
     streamsLarge: migration.settings.streamLargeTransactions,
+    sqlBacklogBytes: migration.settings.sqlBacklogMB * 1024 * 1024,
     tables: async () => {
       progress.beginsConnection();
       await showTables(migration);
@@ -75,6 +76,7 @@ export function startSync(migration: Migration, prepared: Prepared): RunningSync
     onInterrupted: (thrown, attempt) => progress.interrupted(thrown, attempt),
     onConnected: () => progress.connected(),
     onStreamedInVain: (thrown) => progress.streamedInVain(thrown),
+    onSqlBacklog: (event) => progress.sqlBacklog(event),
     mend: (thrown) => mend(migration, prepared, thrown),
     isRetryable: (thrown) => isTransient(thrown) || (thrown instanceof MigrationError && thrown.kind === "SourceTableChanged"),
   });

@@ -5,6 +5,7 @@ import { ConnectionLost, failureCode } from "../postgres/failures.ts";
 import { SourceMonitor } from "../source/monitor.ts";
 import { type ChangeCounts } from "./counts.ts";
 import { type Group } from "./group.ts";
+import { type BacklogFailed, BacklogRead } from "./sql-backlog.ts";
 import { type StreamedInVain } from "./streamed.ts";
 import { TargetRefused } from "./step-failures.ts";
 import { type IncrementalSync } from "./sync.ts";
@@ -69,6 +70,14 @@ export class SyncProgress {
 
   streamedInVain({ message, cause }: StreamedInVain): void {
     this.#migration.log.info({ event: "sync.streamedInVain", err: cause }, `${message}; it is read again, once it has ended`);
+  }
+
+  /** A backlog is read by SQL, or that is over. */
+  sqlBacklog(event: "began" | BacklogRead | BacklogFailed): void {
+    const { log } = this.#migration;
+    if (event === "began") log.info({ event: "sync.backlog.began" }, "a backlog of small transactions is read by SQL");
+    else if (event instanceof BacklogRead) log.info({ event: "sync.backlog.read" }, "the backlog was read by SQL; the stream goes on");
+    else log.info({ event: "sync.backlog.left", err: event.cause }, `${event.message}; the stream goes on`);
   }
 
   /** Puts the figures on the board; a source that does not answer is the stream's business. */

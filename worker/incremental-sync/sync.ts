@@ -1,19 +1,24 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { laterLsn, type Lsn, LSN_ZERO } from "../../contracts/lsn.ts";
 import { asciiSql } from "../postgres/ascii-sql.ts";
+import { withConnection } from "../postgres/connect.ts";
 import { SQL_ASCII } from "../postgres/encoding.ts";
 import { takeOver } from "../postgres/raw-session.ts";
 import { backoffMs } from "../postgres/retry.ts";
 import { type Server } from "../postgres/server.ts";
+import { dropCatchUpSlots } from "../source/slot.ts";
 import { type Ownership } from "../target/ownership.ts";
 import { type Applied, Applier, isHalfApplied } from "./apply.ts";
 import { ApplySession, openApplySession } from "./apply-session.ts";
+import { type ChangeSource, FRAME_HEADER_BYTES, frameLsn } from "./change-source.ts";
 import { type ChangeCounts } from "./counts.ts";
 import { PgoutputDecoder } from "./decoder.ts";
 import { type Group, GroupBuilder, type GroupLimits } from "./group.ts";
 import { type LaneOptions, Lanes } from "./lanes.ts";
-import { FRAME_HEADER_BYTES, frameLsn, ReplicationStream } from "./replication-stream.ts";
+import { ReplicationStream } from "./replication-stream.ts";
+import { ManySmallTransactions } from "./small-transactions.ts";
 import { decodingMemory, readServerEncoding } from "./source-settings.ts";
+import { BacklogFailed, BacklogRead, SqlBacklog } from "./sql-backlog.ts";
 import { sourceNameReader } from "./source-names.ts";
 import { SourceTypes } from "./source-types.ts";
 import { isInVain, mayStream, STREAMED_PIECE_MB, StreamedInVain } from "./streamed.ts";
@@ -23,6 +28,9 @@ import { CommitLearned, type LearnedCommits, TestDecodingDecoder } from "./text-
 
 /** A sync that ran for so long before it broke was well: the next wait starts short again. */
 const HEALTHY_MS = 60_000;
+
+/** A backlog that was read by SQL, or could not be, is not looked for again so soon. */
+const BACKLOG_AGAIN_MS = 60_000;
 
 /**
  * Staging tables are small and joined to large ones by their key: any plan but the index would read the large table
@@ -47,6 +55,8 @@ export interface SyncOptions {
   readonly decodingMemoryMB?: number;
   /** Whether large transactions may be taken before they end, where the source can send them so; left out: they may. */
   readonly streamsLarge?: boolean;
+  /** From how many bytes of WAL on a backlog of small transactions is read by SQL, where it can be; left out: never. */
+  readonly sqlBacklogBytes?: number;
   /** The tables of the migration by tableKey. Read anew at each connection, since a table may have been mended. */
   readonly tables: () => Promise<ReadonlyMap<string, SyncTarget>>;
   /** The position in the target's bookkeeping; read anew at each connection. */
@@ -61,6 +71,8 @@ export interface SyncOptions {
   readonly onConnected: () => void;
   /** A large transaction is read once more, without streaming. */
   readonly onStreamedInVain?: (thrown: StreamedInVain) => void;
+  /** A backlog is read by SQL; that is over, or failed. */
+  readonly onSqlBacklog?: (event: "began" | BacklogRead | BacklogFailed) => void;
   readonly isRetryable: (thrown: unknown) => boolean;
   /** Tries to mend what broke the sync. @returns what is left of the failure; undefined: it is mended, go on at once. */
   readonly mend?: (thrown: unknown) => Promise<unknown>;
@@ -95,6 +107,11 @@ export class IncrementalSync {
   #mayGoBack = false;
   /** What was streamed in vain up to here is read without streaming. */
   #plainUpTo = LSN_ZERO;
+  /** There is a backlog of many small transactions. */
+  #hasSmall = false;
+  /** A slot that a backlog was read by may be there, of this worker or of one before, and keeps WAL. */
+  #hasBacklogSlot: boolean;
+  #lastBacklogMs = -Infinity;
   #position = 0n as Lsn;
   #recordedPosition = 0n as Lsn;
   #pendingChanges = 0;
@@ -103,6 +120,7 @@ export class IncrementalSync {
 
   constructor(options: SyncOptions) {
     this.#options = options;
+    this.#hasBacklogSlot = options.ownership.epoch > 1;
   }
 
   /** Every source commit before it is durable on the target. */
@@ -174,6 +192,14 @@ export class IncrementalSync {
         signal.throwIfAborted();
         // Nothing broke: work between two connections was asked for, or the stream is read again with what was learned.
         if (failure instanceof Interrupted || failure instanceof CommitLearned) continue;
+        if (failure instanceof ManySmallTransactions) {
+          this.#hasSmall = true;
+          continue;
+        }
+        if (failure instanceof BacklogRead || failure instanceof BacklogFailed) {
+          this.#options.onSqlBacklog?.(failure);
+          continue;
+        }
         if (failure instanceof StreamedInVain) {
           this.#options.onStreamedInVain?.(failure);
           continue;
@@ -243,7 +269,6 @@ export class IncrementalSync {
     const applied = await this.#options.position();
     this.#beginAt(applied.position);
     const targets = await this.#options.tables();
-    const streams = this.#streamsFrom(applied, targets);
     const [first, ...others] = sessions as [ApplySession, ...ApplySession[]];
     const connection = new SyncConnection({
       applier: new Applier(first, new Lanes(others, lanes?.changesMin ?? 0), ownership, applied),
@@ -254,8 +279,12 @@ export class IncrementalSync {
       onPending: (count) => (this.#pendingChanges = count),
       isAwaited: () => this.#waiting.length > 0,
       confirmable: (lsn) => this.#confirmable(lsn),
+      leavesSmall: this.#leavesSmall(applied),
     });
-    const stream = await this.#openStream(connection, applied.position, streams, signal);
+    if (this.#hasBacklogSlot) await this.#dropBacklogSlot();
+    const backlog = await this.#openBacklog(connection, applied, signal);
+    const streams = !backlog && this.#streamsFrom(applied, targets);
+    const stream = backlog ?? (await this.#openStream(connection, applied.position, streams, signal));
     connection.attach(stream);
     this.#options.onConnected();
     const repaired = isHalfApplied(applied) ? new Promise<void>((resolve) => (this.#onRepaired = resolve)) : Promise.resolve();
@@ -291,6 +320,44 @@ export class IncrementalSync {
     const { plugin, sourceVersionNum, streamsLarge } = this.#options;
     if (streamsLarge === false || isHalfApplied(applied) || applied.position <= this.#plainUpTo) return false;
     return mayStream({ plugin, sourceVersionNum, startLsn: applied.position, targets });
+  }
+
+  #leavesSmall(applied: Applied): boolean {
+    const { plugin, sqlBacklogBytes = 0 } = this.#options;
+    const isWanted = plugin === "pgoutput" && sqlBacklogBytes > 0 && !this.#hasSmall && !isHalfApplied(applied);
+    return isWanted && performance.now() - this.#lastBacklogMs > BACKLOG_AGAIN_MS;
+  }
+
+  /** @returns undefined where the stream is the better way. */
+  async #openBacklog(connection: SyncConnection, applied: Applied, signal: AbortSignal): Promise<ChangeSource | undefined> {
+    if (!this.#hasSmall || isHalfApplied(applied)) return undefined;
+    this.#hasSmall = false;
+    this.#lastBacklogMs = performance.now();
+    this.#hasBacklogSlot = true;
+    const { source, ownership, slot, sourceVersionNum, clientEncoding, decodingMemoryMB, sqlBacklogBytes = 0 } = this.#options;
+    const backlog = await SqlBacklog.open(source, {
+      slot,
+      ...ownership,
+      startLsn: applied.position,
+      bytesMin: sqlBacklogBytes,
+      publications: this.#options.publications(),
+      sourceVersionNum,
+      clientEncoding,
+      decodingMemoryMB: await decodingMemory(source, sourceVersionNum, decodingMemoryMB),
+      signal,
+      onMessage: (frame) => connection.onMessage(frame),
+      onKeepAlive: (lsn, sentAtMs) => connection.onKeepAlive(lsn, sentAtMs),
+      isIdle: () => connection.isIdle,
+    });
+    if (backlog) this.#options.onSqlBacklog?.("began");
+    return backlog;
+  }
+
+  async #dropBacklogSlot(): Promise<void> {
+    const { source, slot, ownership } = this.#options;
+    const { taskId, epoch } = ownership;
+    await withConnection(source, { purpose: "slot" }, (client) => dropCatchUpSlots(client, slot, taskId, epoch));
+    this.#hasBacklogSlot = false;
   }
 
   async #openStream(connection: SyncConnection, startLsn: Lsn, streams: boolean, signal: AbortSignal): Promise<ReplicationStream> {

@@ -112,10 +112,13 @@ export async function dropSlot(source: pg.ClientBase, slot: string, options: Dro
  */
 export const snapshotSlot = (slot: string, kind: "t" | "r", epoch: number): string => `${slot.slice(0, 50)}_${kind}${epoch}`;
 
-/** What the name of a snapshot's slot says; undefined: it is no such name. */
-export function readSnapshotSlot(name: string): { readonly slot: string; readonly epoch: number } | undefined {
-  const [, slot, epoch] = /^(.+)_[tr](\d+)$/.exec(name) ?? [];
-  return slot === undefined ? undefined : { slot, epoch: Number(epoch) };
+/** The slot by which a backlog is read beside the migration's own slot: its epoch is the worker's that made it. */
+export const catchUpSlot = (slot: string, epoch: number): string => `${slot.slice(0, 50)}_c${epoch}`;
+
+/** What the name of a slot beside a migration's own says; undefined: it is no such name. */
+export function readSlotBeside(name: string): { readonly slot: string; readonly kind: string; readonly epoch: number } | undefined {
+  const [, slot, kind, epoch] = /^(.+)_([trc])(\d+)$/.exec(name) ?? [];
+  return slot === undefined || kind === undefined ? undefined : { slot, kind, epoch: Number(epoch) };
 }
 
 /** How the session is called that makes a slot and exports its snapshot. */
@@ -128,18 +131,40 @@ export const exporterPurpose = (slot: string): string => `slot ${slot}`;
  * @param epochMax the worker's own: a later worker's snapshot is not ours to end
  */
 export async function dropSnapshotSlots(source: pg.ClientBase, slot: string, epochMax = Infinity): Promise<void> {
+  for (const { name, isTemporary } of await slotsBeside(source, slot, ["t", "r"], epochMax)) {
+    await endSessions(source, exporterPurpose(name));
+    if (!isTemporary) await dropSlot(source, name);
+  }
+}
+
+/** How the sessions are called that read a backlog by a slot of their own. */
+export const catchUpPurpose = (taskId: string): string => `${taskId.slice(0, 8)} catch-up`;
+
+/** Ends what reads a backlog of the migration, and drops its slot. Parameters as of dropSnapshotSlots. */
+export async function dropCatchUpSlots(source: pg.ClientBase, slot: string, taskId: string, epochMax = Infinity): Promise<void> {
+  for (const { name } of await slotsBeside(source, slot, ["c"], epochMax)) {
+    await endSessions(source, catchUpPurpose(taskId));
+    await dropSlot(source, name);
+  }
+}
+
+async function slotsBeside(
+  source: pg.ClientBase,
+  slot: string,
+  kinds: readonly string[],
+  epochMax: number,
+): Promise<{ readonly name: string; readonly isTemporary: boolean }[]> {
   const beside = slot.slice(0, 50);
   const { rows } = await source.query<{ name: string; is_temporary: boolean }>(
     `SELECT slot_name::text AS name, to_json(s) ->> 'temporary' = 'true' AS is_temporary
        FROM pg_replication_slots s WHERE left(slot_name::text, length($1)) = $1`,
     [beside],
   );
-  for (const { name, is_temporary } of rows) {
-    const found = readSnapshotSlot(name);
-    if (found?.slot !== beside || found.epoch > epochMax) continue;
-    await endSessions(source, exporterPurpose(name));
-    if (!is_temporary) await dropSlot(source, name);
-  }
+  return rows.flatMap(({ name, is_temporary }) => {
+    const found = readSlotBeside(name);
+    const isWanted = found?.slot === beside && kinds.includes(found.kind) && found.epoch <= epochMax;
+    return isWanted ? [{ name, isTemporary: is_temporary }] : [];
+  });
 }
 
 /** Ends the sessions of ours that were opened on this database for a purpose. A name is cut to what a server keeps of it. */

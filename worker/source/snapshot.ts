@@ -9,7 +9,7 @@ import { quoteName } from "../postgres/quote.ts";
 import { type Server } from "../postgres/server.ts";
 import { aborted } from "../signals.ts";
 import { readOpenTransactions, sayTransaction } from "../validation/open-transactions.ts";
-import { dropSlot, dropSnapshotSlots, exporterPurpose, readSnapshotSlot } from "./slot.ts";
+import { dropSlot, dropSnapshotSlots, exporterPurpose, readSlotBeside } from "./slot.ts";
 
 /** A snapshot of the source that other sessions can take up, and the position that belongs to it. */
 export interface ExportedSnapshot {
@@ -187,7 +187,7 @@ class Exporter {
  */
 async function dropLeft(source: Server, slot: string): Promise<void> {
   await withConnection(source, { purpose: "slot" }, async (client) => {
-    const own = readSnapshotSlot(slot);
+    const own = readSlotBeside(slot);
     if (own) await dropSnapshotSlots(client, own.slot, own.epoch);
     await dropSlot(client, slot);
   });

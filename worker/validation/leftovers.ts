@@ -1,6 +1,6 @@
 import { quoteLiteral, quoteName } from "../postgres/quote.ts";
 import { insertsPublication } from "../source/publication.ts";
-import { readSnapshotSlot } from "../source/slot.ts";
+import { readSlotBeside } from "../source/slot.ts";
 import { type FindingDraft, type End, type MigrationContext, type PairCheck } from "./check.ts";
 
 /** Slots and publications of ours begin with this. */
@@ -52,7 +52,7 @@ async function onSource({ source, bookkeeping, ownTaskId }: MigrationContext): P
 
 /** Slot and publications of a migration have one name; its second publication and the slots of its snapshots have an ending. */
 const migrationOf = (name: string): string =>
-  name.endsWith(INSERTS) ? name.slice(0, -INSERTS.length) : (readSnapshotSlot(name)?.slot ?? name);
+  name.endsWith(INSERTS) ? name.slice(0, -INSERTS.length) : (readSlotBeside(name)?.slot ?? name);
 const INSERTS = insertsPublication("");
 
 /** How many of the task's digits the names of slots and sessions share. */

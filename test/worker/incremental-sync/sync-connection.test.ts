@@ -4,7 +4,7 @@ import { type Applier } from "../../../worker/incremental-sync/apply.ts";
 import { type Change } from "../../../worker/incremental-sync/change.ts";
 import { type ChangeCounts } from "../../../worker/incremental-sync/counts.ts";
 import { type Group, GroupBuilder } from "../../../worker/incremental-sync/group.ts";
-import { type Frame } from "../../../worker/incremental-sync/replication-stream.ts";
+import { type Frame } from "../../../worker/incremental-sync/change-source.ts";
 import { SyncConnection } from "../../../worker/incremental-sync/sync-connection.ts";
 
 const change: Change = { kind: "truncate", tables: [], partial: [], cascade: false, restartIdentity: false, sparesOthers: false };
@@ -32,6 +32,7 @@ test("a transaction of which little is kept is applied in pieces before what cam
     onPending: () => undefined,
     isAwaited: () => false,
     confirmable: (lsn: Lsn) => lsn,
+    leavesSmall: false,
   });
   const bytes = Buffer.alloc(100_000);
   connection.onMessage({ bytes, start: 0, end: 40 });

@@ -1,0 +1,280 @@
+import { EventEmitter } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
+import type pg from "pg";
+import { bytesBetween, formatLsn, laterLsn, type Lsn, parseLsn } from "../../contracts/lsn.ts";
+import { connect } from "../postgres/connect.ts";
+import { quoteLiteral, quoteName } from "../postgres/quote.ts";
+import { type Server } from "../postgres/server.ts";
+import { reasonOf, whenAborted } from "../signals.ts";
+import { catchUpPurpose, catchUpSlot } from "../source/slot.ts";
+import { type ChangeSource, type Frame } from "./change-source.ts";
+import { SMALL_CHANGES_MAX } from "./small-transactions.ts";
+import { type Chunk, CHUNK_COLUMNS, type ChunkSize, SqlReader } from "./sql-reader.ts";
+
+const MEGABYTE = 1024 * 1024;
+
+/** pg_copy_logical_replication_slot came with it (release notes). */
+const SQL_BACKLOG_SINCE = 120_000;
+
+/**
+ * What is asked for at a time. The source keeps two chunks at once, past work_mem in files (replication/logical/logicalfuncs.c),
+ * and decodes each one from the slot's restart_lsn on, so that many small chunks cost more than few large ones.
+ */
+const CHUNK = { messagesFirst: 20_000, messagesMin: 5_000, messagesMax: 300_000, bytes: 48 * MEGABYTE, walBytes: 128 * MEGABYTE };
+
+/** Decoding a chunk that does not come within this meets a transaction that is larger than it should be kept on the source. */
+const DECODING_MS_MAX = 10_000;
+
+/** A chunk's session holds a snapshot, and so the rows that vacuum may remove, while it is read: a target that stalls must not prolong that. */
+const READING_MS_MAX = 60_000;
+
+/** WAL from before the slot's position that each chunk decodes again. More means a transaction that has been open for long. */
+const AGAIN_BYTES_MAX = 512 * MEGABYTE;
+
+/** The migration's own slot lets WAL go in steps of this: each one reads what it passes. */
+const LET_GO_BYTES = 256 * MEGABYTE;
+
+const IDLE_POLL_MS = 20;
+
+/** Settings of the sessions that decode. The second one is a superuser's to set, and bounds what a chunk may need of the disk. */
+const settingsOf = (decodingMemoryMB: number | undefined): Record<string, string> => ({
+  work_mem: "32MB",
+  temp_file_limit: "1GB",
+  ...(decodingMemoryMB === undefined ? {} : { logical_decoding_work_mem: `${decodingMemoryMB}MB` }),
+});
+
+export interface SqlBacklogOptions {
+  /** The migration's own slot, which nobody reads meanwhile. */
+  readonly slot: string;
+  readonly taskId: string;
+  readonly epoch: number;
+  readonly startLsn: Lsn;
+  /** A smaller backlog is left to the stream. */
+  readonly bytesMin: number;
+  readonly publications: readonly string[];
+  readonly sourceVersionNum: number;
+  readonly clientEncoding: string;
+  readonly decodingMemoryMB: number | undefined;
+  readonly signal: AbortSignal;
+  readonly onMessage: (frame: Frame) => void;
+  readonly onKeepAlive: (sentLsn: Lsn, sentAtMs: number) => void;
+  /** Everything that was handed on is durable. */
+  readonly isIdle: () => boolean;
+}
+
+/** The backlog was read, or is not one of small transactions any more: the stream goes on. Nothing is pending. */
+export class BacklogRead extends Error {
+  constructor() {
+    super("the backlog was read");
+    this.name = "BacklogRead";
+  }
+}
+
+/** The backlog cannot be read by SQL, or not just now: the stream goes on from where the target is. */
+export class BacklogFailed extends Error {
+  constructor(cause: unknown) {
+    super(`the backlog could not be read by SQL: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    this.name = "BacklogFailed";
+  }
+}
+
+/** How the source stands, and its slot. */
+interface Look {
+  /** All commits before it are in the chunks that were asked for. */
+  readonly readTo: Lsn;
+  readonly restartLsn: Lsn;
+  readonly endLsn: Lsn;
+  readonly clockMs: number;
+}
+
+/**
+ * Reads a backlog of small transactions by the SQL functions that decode a slot (`pg_logical_slot_get_binary_changes`), which send
+ * no message for each change: why, and what it costs, is in docs/decisions/catch-up-by-sql.md. It has a slot of its own, a copy of
+ * the migration's, which moves on with what is read; the migration's own slot moves on with what is durable on the target. Two
+ * sessions take turns: while the rows of one chunk are read, the other session decodes the next one. Whoever opens it drops the slot
+ * once it is over (dropCatchUpSlots).
+ */
+export class SqlBacklog implements ChangeSource {
+  readonly #source: Server;
+  readonly #options: SqlBacklogOptions;
+  readonly #control: pg.Client;
+  readonly #readers: SqlReader[] = [];
+  readonly #ends = new EventEmitter();
+  #end: Error | undefined;
+  #messages = CHUNK.messagesFirst;
+  #durableLsn: Lsn;
+  #letGoLsn: Lsn;
+
+  private constructor(source: Server, options: SqlBacklogOptions, control: pg.Client) {
+    this.#source = source;
+    this.#options = options;
+    this.#control = control;
+    this.#durableLsn = options.startLsn;
+    this.#letGoLsn = options.startLsn;
+  }
+
+  /**
+   * @returns undefined when there is no backlog, or none that is large enough.
+   * @throws BacklogFailed when the source does not take part.
+   */
+  static async open(source: Server, options: SqlBacklogOptions): Promise<SqlBacklog | undefined> {
+    const { taskId, sourceVersionNum, startLsn, bytesMin } = options;
+    if (sourceVersionNum < SQL_BACKLOG_SINCE) return undefined;
+    const control = await connect(source, { purpose: catchUpPurpose(taskId) });
+    const backlog = new SqlBacklog(source, options, control);
+    try {
+      const { rows } = await control.query<{ lsn: string }>("SELECT pg_current_wal_lsn()::text AS lsn");
+      if (bytesBetween(startLsn, parseLsn(rows[0]?.lsn ?? "")) >= bytesMin) {
+        await backlog.#start();
+        return backlog;
+      }
+      await control.end();
+      return undefined;
+    } catch (thrown) {
+      await backlog.close();
+      throw new BacklogFailed(thrown);
+    }
+  }
+
+  async failed(signal: AbortSignal): Promise<never> {
+    if (this.#end) throw this.#end;
+    return await new Promise<never>((_resolve, reject) => {
+      const unhook = whenAborted(signal, () => reject(reasonOf(signal)));
+      this.#ends.once("end", (end: Error) => {
+        unhook();
+        reject(end);
+      });
+    });
+  }
+
+  confirm(durableLsn: Lsn): void {
+    this.#durableLsn = laterLsn(this.#durableLsn, durableLsn);
+  }
+
+  pause(): void {
+    for (const reader of this.#readers) reader.pause();
+  }
+
+  resume(): void {
+    for (const reader of this.#readers) reader.resume();
+  }
+
+  setBehind(): void {
+    // What is read by SQL is behind.
+  }
+
+  /** Its slot stays: dropCatchUpSlots ends what its sessions may still be doing, too. */
+  close(): Promise<void> {
+    this.#end ??= new BacklogRead();
+    this.#ends.removeAllListeners();
+    for (const reader of this.#readers) reader.destroy();
+    this.#control.connection.stream.destroy();
+    return Promise.resolve();
+  }
+
+  async #start(): Promise<void> {
+    const { slot, taskId, epoch, startLsn, clientEncoding, decodingMemoryMB, signal, onMessage } = this.#options;
+    const copy = catchUpSlot(slot, epoch);
+    await this.#control.query("SELECT pg_copy_logical_replication_slot($1, $2, false)", [slot, copy]);
+    await this.#moveOn(copy, startLsn);
+    const session = { purpose: catchUpPurpose(taskId), clientEncoding, settings: settingsOf(decodingMemoryMB) };
+    const onFrame = (frame: Frame): void => {
+      if (!this.#end) onMessage(frame);
+    };
+    while (this.#readers.length < 2) this.#readers.push(await SqlReader.open(this.#source, session, { signal, onFrame }));
+    this.#read().catch((thrown: unknown) => this.#finish(new BacklogFailed(thrown)));
+  }
+
+  async #read(): Promise<void> {
+    let chunk = this.#ask(0, this.#options.startLsn);
+    for (let turn = 1; ; turn++) {
+      await within(DECODING_MS_MAX, chunk.decoded, "decoding a part of it took too long");
+      const look = await this.#look();
+      const next = this.#goesOn(look) ? this.#ask(turn, look.readTo) : undefined;
+      const size = await within(READING_MS_MAX, chunk.take(look.clockMs), "the target did not take a part of it");
+      this.#options.onKeepAlive(look.readTo, look.clockMs);
+      await this.#letGo(LET_GO_BYTES);
+      if (!next) return await this.#handOver(look);
+      this.#adapt(size);
+      chunk = next;
+    }
+  }
+
+  #ask(turn: number, from: Lsn): Chunk {
+    const { slot, epoch, publications, sourceVersionNum } = this.#options;
+    const options = ["proto_version", "1", "publication_names", publications.map(quoteName).join(",")];
+    if (sourceVersionNum >= 140_000) options.push("messages", "true");
+    const upTo = formatLsn((from + BigInt(CHUNK.walBytes)) as Lsn);
+    const args = [quoteLiteral(catchUpSlot(slot, epoch)), `'${upTo}'`, this.#messages, ...options.map(quoteLiteral)];
+    const reader = this.#readers[turn % 2] as SqlReader;
+    const chunk = reader.ask(
+      `COPY (SELECT ${CHUNK_COLUMNS} FROM pg_catalog.pg_logical_slot_get_binary_changes(${args.join(", ")})) TO STDOUT (FORMAT binary)`,
+    );
+    chunk.decoded.catch(() => undefined);
+    return chunk;
+  }
+
+  async #look(): Promise<Look> {
+    const { slot, epoch } = this.#options;
+    const { rows } = await this.#control.query<{ read_to: string; restart: string; wal_end: string; clock: string }>(
+      `SELECT confirmed_flush_lsn::text AS read_to, restart_lsn::text AS restart, pg_current_wal_lsn()::text AS wal_end,
+              floor(extract(epoch FROM clock_timestamp()) * 1000)::text AS clock
+         FROM pg_replication_slots WHERE slot_name = $1`,
+      [catchUpSlot(slot, epoch)],
+    );
+    const [row] = rows;
+    if (!row) throw new Error("its slot is gone");
+    return { readTo: parseLsn(row.read_to), restartLsn: parseLsn(row.restart), endLsn: parseLsn(row.wal_end), clockMs: Number(row.clock) };
+  }
+
+  #goesOn({ readTo, restartLsn, endLsn }: Look): boolean {
+    return bytesBetween(readTo, endLsn) >= this.#options.bytesMin / 4 && bytesBetween(restartLsn, readTo) <= AGAIN_BYTES_MAX;
+  }
+
+  /** @throws Error when what comes is better left to the stream. */
+  #adapt({ messages, transactions, bytes }: ChunkSize): void {
+    if (messages === 0) return;
+    if (messages > CHUNK.messagesMin && messages > transactions * (SMALL_CHANGES_MAX + 2)) throw new Error("its transactions are large");
+    const fitting = Math.floor(CHUNK.bytes / (bytes / messages));
+    this.#messages = Math.max(CHUNK.messagesMin, Math.min(CHUNK.messagesMax, fitting, this.#messages * 4));
+  }
+
+  /** Lets the source's WAL go, in steps. */
+  async #letGo(stepBytes: number): Promise<void> {
+    if (bytesBetween(this.#letGoLsn, this.#durableLsn) < stepBytes) return;
+    const to = this.#durableLsn;
+    await this.#moveOn(this.#options.slot, to);
+    this.#letGoLsn = to;
+  }
+
+  /** Moves a slot that nobody reads; never back. */
+  async #moveOn(slot: string, to: Lsn): Promise<void> {
+    await this.#control.query(
+      "SELECT pg_replication_slot_advance(slot_name, $2::pg_lsn) FROM pg_replication_slots WHERE slot_name = $1 AND confirmed_flush_lsn < $2::pg_lsn",
+      [slot, formatLsn(to)],
+    );
+  }
+
+  /** The stream begins where the slot is: it must not decode all of that again. */
+  async #handOver({ readTo, clockMs }: Look): Promise<void> {
+    while (!this.#options.isIdle()) await sleep(IDLE_POLL_MS, undefined, { signal: this.#options.signal });
+    this.#options.onKeepAlive(readTo, clockMs);
+    await this.#letGo(0);
+    this.#finish(new BacklogRead());
+  }
+
+  #finish(end: Error): void {
+    if (this.#end) return;
+    this.#end = end;
+    this.#ends.emit("end", end);
+  }
+}
+
+/** @throws Error with the reason when the promise does not settle in time */
+async function within<T>(ms: number, promise: Promise<T>, reason: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(reason)), ms);
+  });
+  return await Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
