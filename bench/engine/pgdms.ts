@@ -163,9 +163,9 @@ export class BenchMigration {
     return (Date.parse(line.time) - this.#putMs) / 1000;
   }
 
-  /** When the worker that runs now began to read the stream. */
-  async connected(): Promise<Date> {
-    const line = await this.#race(this.#pgdms.logged((each) => this.#isOurs(each) && each.event === "sync.connected"));
+  /** When the worker that runs now began to connect to the source's changes. */
+  async connecting(): Promise<Date> {
+    const line = await this.#race(this.#pgdms.logged((each) => this.#isOurs(each) && each.event === "sync.connecting"));
     return new Date(line.time);
   }
 

@@ -1,5 +1,5 @@
 import { type Socket } from "node:net";
-import { restMs } from "./rest.ts";
+import { quickestOf, restMs } from "./rest.ts";
 import { SocketValve } from "./socket-valve.ts";
 
 /**
@@ -26,6 +26,7 @@ export class ReadingPace {
   #bytes = 0;
   #sinceMs = performance.now();
   #wasHeld = false;
+  #quickest = 0;
 
   constructor(socket: Socket) {
     this.#valve = new SocketValve(socket);
@@ -73,7 +74,8 @@ export class ReadingPace {
     this.#turn = undefined;
     this.#turnBytes = 0;
     if (!isDrained || !this.#isBehind || this.#isHeld || this.#rest !== undefined) return;
-    const ms = restMs({ bytes: this.#bytes, elapsedMs: performance.now() - this.#sinceMs, wasHeld: this.#wasHeld });
+    this.#quickest = quickestOf(this.#quickest, this.#bytes, performance.now() - this.#sinceMs);
+    const ms = restMs({ bytes: this.#bytes, quickest: this.#quickest, wasHeld: this.#wasHeld });
     this.#begin();
     this.#valve.close();
     this.#rest = setTimeout(() => {

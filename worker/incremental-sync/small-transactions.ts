@@ -2,7 +2,11 @@
 const TRANSACTIONS_MIN = 1_000;
 
 /** Of a small transaction. Larger ones leave the stream fast enough, and by SQL a whole one waits on the source's disk. */
-export const SMALL_CHANGES_MAX = 50;
+const SMALL_CHANGES_MAX = 50;
+
+/** Whether messages of pgoutput, with their begins and commits, are those of small transactions. */
+export const haveSmallTransactions = (messages: number, commits: number): boolean =>
+  commits > 0 && messages <= commits * (SMALL_CHANGES_MAX + 2);
 
 /** The stream was ended, because what it brings is read faster by SQL. Everything that had arrived is applied. */
 export class ManySmallTransactions extends Error {

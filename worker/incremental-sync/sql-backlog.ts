@@ -8,8 +8,8 @@ import { type Server } from "../postgres/server.ts";
 import { reasonOf, whenAborted } from "../signals.ts";
 import { catchUpPurpose, catchUpSlot } from "../source/slot.ts";
 import { type ChangeSource, type Frame } from "./change-source.ts";
-import { SMALL_CHANGES_MAX } from "./small-transactions.ts";
-import { type Chunk, CHUNK_COLUMNS, type ChunkSize, SqlReader } from "./sql-reader.ts";
+import { haveSmallTransactions } from "./small-transactions.ts";
+import { type Chunk, CHUNK_COLUMNS, type ChunkSize, COMMIT, SqlReader } from "./sql-reader.ts";
 
 const MEGABYTE = 1024 * 1024;
 
@@ -21,6 +21,9 @@ const SQL_BACKLOG_SINCE = 120_000;
  * and decodes each one from the slot's restart_lsn on, so that many small chunks cost more than few large ones.
  */
 const CHUNK = { messagesFirst: 20_000, messagesMin: 5_000, messagesMax: 300_000, bytes: 48 * MEGABYTE, walBytes: 128 * MEGABYTE };
+
+/** What is looked at of a backlog before it is known what it is made of, and for how long. */
+const PROBE = { messages: 4_000, walBytes: 8 * MEGABYTE, timeoutMs: 3_000 };
 
 /** Decoding a chunk that does not come within this meets a transaction that is larger than it should be kept on the source. */
 const DECODING_MS_MAX = 10_000;
@@ -51,6 +54,8 @@ export interface SqlBacklogOptions {
   readonly startLsn: Lsn;
   /** A smaller backlog is left to the stream. */
   readonly bytesMin: number;
+  /** Its transactions are known to be small; without it they are looked at first. */
+  readonly isKnownSmall: boolean;
   readonly publications: readonly string[];
   readonly sourceVersionNum: number;
   readonly clientEncoding: string;
@@ -114,26 +119,25 @@ export class SqlBacklog implements ChangeSource {
   }
 
   /**
-   * @returns undefined when there is no backlog, or none that is large enough.
-   * @throws BacklogFailed when the source does not take part.
+   * @returns undefined when there is no backlog that is large enough, or none of small transactions.
+   * @throws BacklogFailed when the source does not take part; what connecting throws.
    */
   static async open(source: Server, options: SqlBacklogOptions): Promise<SqlBacklog | undefined> {
-    const { taskId, sourceVersionNum, startLsn, bytesMin } = options;
+    const { taskId, sourceVersionNum, isKnownSmall } = options;
     if (sourceVersionNum < SQL_BACKLOG_SINCE) return undefined;
     const control = await connect(source, { purpose: catchUpPurpose(taskId) });
     const backlog = new SqlBacklog(source, options, control);
     try {
-      const { rows } = await control.query<{ lsn: string }>("SELECT pg_current_wal_lsn()::text AS lsn");
-      if (bytesBetween(startLsn, parseLsn(rows[0]?.lsn ?? "")) >= bytesMin) {
+      if ((await backlog.#isLarge()) && (isKnownSmall || (await backlog.#isSmall()))) {
         await backlog.#start();
         return backlog;
       }
-      await control.end();
-      return undefined;
     } catch (thrown) {
       await backlog.close();
       throw new BacklogFailed(thrown);
     }
+    await control.end();
+    return undefined;
   }
 
   async failed(signal: AbortSignal): Promise<never> {
@@ -172,6 +176,23 @@ export class SqlBacklog implements ChangeSource {
     return Promise.resolve();
   }
 
+  async #isLarge(): Promise<boolean> {
+    const { rows } = await this.#control.query<{ lsn: string }>("SELECT pg_current_wal_lsn()::text AS lsn");
+    return bytesBetween(this.#options.startLsn, parseLsn(rows[0]?.lsn ?? "")) >= this.#options.bytesMin;
+  }
+
+  /** Looks at the beginning of the backlog. Takes nothing from the slot. */
+  async #isSmall(): Promise<boolean> {
+    const { slot, startLsn } = this.#options;
+    const source = `pg_catalog.pg_logical_slot_peek_binary_changes(${this.#functionArguments(slot, startLsn, PROBE.walBytes, PROBE.messages)})`;
+    await this.#control.query(`SET statement_timeout = ${PROBE.timeoutMs}`);
+    const { rows } = await this.#control.query<{ messages: string; commits: string }>(
+      `SELECT count(*)::text AS messages, count(*) FILTER (WHERE get_byte(data, 0) = ${COMMIT})::text AS commits FROM ${source}`,
+    );
+    await this.#control.query("SET statement_timeout = 0");
+    return haveSmallTransactions(Number(rows[0]?.messages), Number(rows[0]?.commits));
+  }
+
   async #start(): Promise<void> {
     const { slot, taskId, epoch, startLsn, clientEncoding, decodingMemoryMB, signal, onMessage } = this.#options;
     const copy = catchUpSlot(slot, epoch);
@@ -201,17 +222,23 @@ export class SqlBacklog implements ChangeSource {
   }
 
   #ask(turn: number, from: Lsn): Chunk {
-    const { slot, epoch, publications, sourceVersionNum } = this.#options;
-    const options = ["proto_version", "1", "publication_names", publications.map(quoteName).join(",")];
-    if (sourceVersionNum >= 140_000) options.push("messages", "true");
-    const upTo = formatLsn((from + BigInt(CHUNK.walBytes)) as Lsn);
-    const args = [quoteLiteral(catchUpSlot(slot, epoch)), `'${upTo}'`, this.#messages, ...options.map(quoteLiteral)];
+    const { slot, epoch } = this.#options;
+    const args = this.#functionArguments(catchUpSlot(slot, epoch), from, CHUNK.walBytes, this.#messages);
     const reader = this.#readers[turn % 2] as SqlReader;
     const chunk = reader.ask(
-      `COPY (SELECT ${CHUNK_COLUMNS} FROM pg_catalog.pg_logical_slot_get_binary_changes(${args.join(", ")})) TO STDOUT (FORMAT binary)`,
+      `COPY (SELECT ${CHUNK_COLUMNS} FROM pg_catalog.pg_logical_slot_get_binary_changes(${args})) TO STDOUT (FORMAT binary)`,
     );
     chunk.decoded.catch(() => undefined);
     return chunk;
+  }
+
+  /** Slot, bounds in WAL and in messages, and the plugin's options (manual, 9.28.6 "Replication Management Functions"). */
+  #functionArguments(slot: string, from: Lsn, walBytes: number, messages: number): string {
+    const { publications, sourceVersionNum } = this.#options;
+    const options = ["proto_version", "1", "publication_names", publications.map(quoteName).join(",")];
+    if (sourceVersionNum >= 140_000) options.push("messages", "true");
+    const upTo = formatLsn((from + BigInt(walBytes)) as Lsn);
+    return [quoteLiteral(slot), quoteLiteral(upTo), messages, ...options.map(quoteLiteral)].join(", ");
   }
 
   async #look(): Promise<Look> {
@@ -234,7 +261,7 @@ export class SqlBacklog implements ChangeSource {
   /** @throws Error when what comes is better left to the stream. */
   #adapt({ messages, transactions, bytes }: ChunkSize): void {
     if (messages === 0) return;
-    if (messages > CHUNK.messagesMin && messages > transactions * (SMALL_CHANGES_MAX + 2)) throw new Error("its transactions are large");
+    if (messages > CHUNK.messagesMin && !haveSmallTransactions(messages, transactions)) throw new Error("its transactions are large");
     const fitting = Math.floor(CHUNK.bytes / (bytes / messages));
     this.#messages = Math.max(CHUNK.messagesMin, Math.min(CHUNK.messagesMax, fitting, this.#messages * 4));
   }

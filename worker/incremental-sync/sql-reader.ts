@@ -24,7 +24,7 @@ const COPY_HEADER_BYTES = 11 + 4 + 4;
 const COPY_TRAILER_BYTES = 2;
 
 /** pgoutput's message of a commit. */
-const COMMIT = 0x43; // C
+export const COMMIT = 0x43; // C
 
 /** What a chunk was found to be. */
 export interface ChunkSize {

@@ -34,7 +34,7 @@ export interface ConnectionParts {
   /** How much of what is durable the source may forget. */
   readonly confirmable: (lsn: Lsn) => Lsn;
   /** Whether the connection is to end where many small transactions are behind, because they are read faster in another way. */
-  readonly leavesSmall: boolean;
+  readonly leavesSmall: () => boolean;
 }
 
 /** What a socket reads at a time at most (libuv's suggested size); a longer message has its bytes to itself. */
@@ -147,7 +147,7 @@ export class SyncConnection {
     const isBehind = sentAtMs - committedAtMs > BEHIND_MS;
     this.#stream?.setBehind(isBehind);
     if (this.#waitsTooLong(sentAtMs, isBehind)) throw waitedTooLong();
-    if (kind === "commit" && this.#small.committed(isBehind) && this.#parts.leavesSmall) throw new ManySmallTransactions();
+    if (kind === "commit" && this.#small.committed(isBehind) && this.#parts.leavesSmall()) throw new ManySmallTransactions();
   }
 
   /** Whether others have waited for long for a transaction that was taken before its end, and may go on for hours. */

@@ -53,6 +53,7 @@ export class SyncProgress {
 
   /** What a connection before left without a commit was rolled back with it, for whatever reason it ended. */
   beginsConnection(): void {
+    this.#migration.log.info({ event: "sync.connecting" }, "connecting to the source's changes");
     this.#undecided = [];
   }
 

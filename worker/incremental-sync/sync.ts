@@ -270,6 +270,7 @@ export class IncrementalSync {
     this.#beginAt(applied.position);
     const targets = await this.#options.tables();
     const [first, ...others] = sessions as [ApplySession, ...ApplySession[]];
+    if (this.#hasBacklogSlot) await this.#dropBacklogSlot();
     const connection = new SyncConnection({
       applier: new Applier(first, new Lanes(others, lanes?.changesMin ?? 0), ownership, applied),
       builder: new GroupBuilder(limits, isHalfApplied(applied) ? applied.lanesTo : undefined),
@@ -279,9 +280,8 @@ export class IncrementalSync {
       onPending: (count) => (this.#pendingChanges = count),
       isAwaited: () => this.#waiting.length > 0,
       confirmable: (lsn) => this.#confirmable(lsn),
-      leavesSmall: this.#leavesSmall(applied),
+      leavesSmall: () => this.#mayReadBySql(applied),
     });
-    if (this.#hasBacklogSlot) await this.#dropBacklogSlot();
     const backlog = await this.#openBacklog(connection, applied, signal);
     const streams = !backlog && this.#streamsFrom(applied, targets);
     const stream = backlog ?? (await this.#openStream(connection, applied.position, streams, signal));
@@ -322,15 +322,17 @@ export class IncrementalSync {
     return mayStream({ plugin, sourceVersionNum, startLsn: applied.position, targets });
   }
 
-  #leavesSmall(applied: Applied): boolean {
+  /** Whether a backlog may be read by SQL now. */
+  #mayReadBySql(applied: Applied): boolean {
     const { plugin, sqlBacklogBytes = 0 } = this.#options;
-    const isWanted = plugin === "pgoutput" && sqlBacklogBytes > 0 && !this.#hasSmall && !isHalfApplied(applied);
-    return isWanted && performance.now() - this.#lastBacklogMs > BACKLOG_AGAIN_MS;
+    const isWanted = plugin === "pgoutput" && sqlBacklogBytes > 0 && !isHalfApplied(applied);
+    return isWanted && (this.#hasSmall || performance.now() - this.#lastBacklogMs > BACKLOG_AGAIN_MS);
   }
 
   /** @returns undefined where the stream is the better way. */
   async #openBacklog(connection: SyncConnection, applied: Applied, signal: AbortSignal): Promise<ChangeSource | undefined> {
-    if (!this.#hasSmall || isHalfApplied(applied)) return undefined;
+    if (!this.#mayReadBySql(applied)) return undefined;
+    const isKnownSmall = this.#hasSmall;
     this.#hasSmall = false;
     this.#lastBacklogMs = performance.now();
     this.#hasBacklogSlot = true;
@@ -340,6 +342,7 @@ export class IncrementalSync {
       ...ownership,
       startLsn: applied.position,
       bytesMin: sqlBacklogBytes,
+      isKnownSmall,
       publications: this.#options.publications(),
       sourceVersionNum,
       clientEncoding,
@@ -349,6 +352,7 @@ export class IncrementalSync {
       onKeepAlive: (lsn, sentAtMs) => connection.onKeepAlive(lsn, sentAtMs),
       isIdle: () => connection.isIdle,
     });
+    this.#hasBacklogSlot = backlog !== undefined;
     if (backlog) this.#options.onSqlBacklog?.("began");
     return backlog;
   }

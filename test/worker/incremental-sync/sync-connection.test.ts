@@ -32,7 +32,7 @@ test("a transaction of which little is kept is applied in pieces before what cam
     onPending: () => undefined,
     isAwaited: () => false,
     confirmable: (lsn: Lsn) => lsn,
-    leavesSmall: false,
+    leavesSmall: () => false,
   });
   const bytes = Buffer.alloc(100_000);
   connection.onMessage({ bytes, start: 0, end: 40 });
