@@ -6,7 +6,7 @@ import { connect } from "../postgres/connect.ts";
 import { quoteLiteral, quoteName } from "../postgres/quote.ts";
 import { type Server } from "../postgres/server.ts";
 import { reasonOf, whenAborted } from "../signals.ts";
-import { catchUpPurpose, catchUpSlot } from "../source/slot.ts";
+import { catchUpPurpose, catchUpSlot, dropCatchUpSlots } from "../source/slot.ts";
 import { type ChangeSource, type Frame } from "./change-source.ts";
 import { haveSmallTransactions } from "./small-transactions.ts";
 import { type Chunk, CHUNK_COLUMNS, type ChunkSize, COMMIT, SqlReader } from "./sql-reader.ts";
@@ -20,7 +20,10 @@ const SQL_BACKLOG_SINCE = 120_000;
  * What is asked for at a time. The source keeps two chunks at once, past work_mem in files (replication/logical/logicalfuncs.c),
  * and decodes each one from the slot's restart_lsn on, so that many small chunks cost more than few large ones.
  */
-const CHUNK = { messagesFirst: 20_000, messagesMin: 5_000, messagesMax: 300_000, bytes: 48 * MEGABYTE, walBytes: 128 * MEGABYTE };
+const CHUNK = { messagesFirst: 20_000, messagesMin: 5_000, messagesMax: 600_000, bytes: 96 * MEGABYTE, walBytes: 256 * MEGABYTE };
+
+/** The next chunk is at most so many times the last one: while that one is applied, this one is decoded. */
+const CHUNK_GROWTH = 3;
 
 /** What is looked at of a backlog before it is known what it is made of, and for how long. */
 const PROBE = { messages: 4_000, walBytes: 8 * MEGABYTE, timeoutMs: 3_000 };
@@ -97,7 +100,7 @@ interface Look {
  * no message for each change: why, and what it costs, is in docs/decisions/catch-up-by-sql.md. It has a slot of its own, a copy of
  * the migration's, which moves on with what is read; the migration's own slot moves on with what is durable on the target. Two
  * sessions take turns: while the rows of one chunk are read, the other session decodes the next one. Whoever opens it drops the slot
- * once it is over (dropCatchUpSlots).
+ * once it is over (dropCatchUpSlots); so does whoever opens the next one.
  */
 export class SqlBacklog implements ChangeSource {
   readonly #source: Server;
@@ -128,6 +131,7 @@ export class SqlBacklog implements ChangeSource {
     const control = await connect(source, { purpose: catchUpPurpose(taskId) });
     const backlog = new SqlBacklog(source, options, control);
     try {
+      await dropCatchUpSlots(control, options.slot, taskId, options.epoch);
       if ((await backlog.#isLarge()) && (isKnownSmall || (await backlog.#isSmall()))) {
         await backlog.#start();
         return backlog;
@@ -195,14 +199,17 @@ export class SqlBacklog implements ChangeSource {
 
   async #start(): Promise<void> {
     const { slot, taskId, epoch, startLsn, clientEncoding, decodingMemoryMB, signal, onMessage } = this.#options;
-    const copy = catchUpSlot(slot, epoch);
-    await this.#control.query("SELECT pg_copy_logical_replication_slot($1, $2, false)", [slot, copy]);
-    await this.#moveOn(copy, startLsn);
     const session = { purpose: catchUpPurpose(taskId), clientEncoding, settings: settingsOf(decodingMemoryMB) };
     const onFrame = (frame: Frame): void => {
       if (!this.#end) onMessage(frame);
     };
-    while (this.#readers.length < 2) this.#readers.push(await SqlReader.open(this.#source, session, { signal, onFrame }));
+    const open = async (): Promise<void> => void this.#readers.push(await SqlReader.open(this.#source, session, { signal, onFrame }));
+    const copy = catchUpSlot(slot, epoch);
+    const makeSlot = async (): Promise<void> => {
+      await this.#control.query("SELECT pg_copy_logical_replication_slot($1, $2, false)", [slot, copy]);
+      await this.#moveOn(copy, startLsn);
+    };
+    await allSettled([makeSlot(), open(), open()]);
     this.#read().catch((thrown: unknown) => this.#finish(new BacklogFailed(thrown)));
   }
 
@@ -263,7 +270,7 @@ export class SqlBacklog implements ChangeSource {
     if (messages === 0) return;
     if (messages > CHUNK.messagesMin && !haveSmallTransactions(messages, transactions)) throw new Error("its transactions are large");
     const fitting = Math.floor(CHUNK.bytes / (bytes / messages));
-    this.#messages = Math.max(CHUNK.messagesMin, Math.min(CHUNK.messagesMax, fitting, this.#messages * 4));
+    this.#messages = Math.max(CHUNK.messagesMin, Math.min(CHUNK.messagesMax, fitting, this.#messages * CHUNK_GROWTH));
   }
 
   /** Lets the source's WAL go, in steps. */
@@ -295,6 +302,12 @@ export class SqlBacklog implements ChangeSource {
     this.#end = end;
     this.#ends.emit("end", end);
   }
+}
+
+/** Waits for all of them, so that nothing comes after a failure. @throws what the first that failed threw */
+async function allSettled(promises: readonly Promise<void>[]): Promise<void> {
+  const outcomes = await Promise.allSettled(promises);
+  for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
 }
 
 /** @throws Error with the reason when the promise does not settle in time */

@@ -62,8 +62,8 @@ export function startSync(migration: Migration, prepared: Prepared): RunningSync
     sqlBacklogBytes: migration.settings.sqlBacklogMB * 1024 * 1024,
     tables: async () => {
       progress.beginsConnection();
-      await showTables(migration);
-      return await readSyncTargets(migration, prepared);
+      const [targets] = await Promise.all([readSyncTargets(migration, prepared), showTables(migration)]);
+      return targets;
     },
     position: () => readPosition(migration),
     signal: either,

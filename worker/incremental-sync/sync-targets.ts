@@ -16,12 +16,14 @@ import { type SyncTarget } from "./sync-table.ts";
 /** Fits the listed tables to what both sides have now. Columns that the target does not have any more are no longer expected. */
 export async function readSyncTargets(migration: Migration, prepared: Prepared): Promise<Map<string, SyncTarget>> {
   const hasLanes = migration.settings.applyLanes > 1;
-  const { columnsOf, appliedFrom, spreadOf } = await withConnection(migration.target, { purpose: "tables" }, async (client) => ({
-    columnsOf: await readTargetColumns(client, prepared.targetVersionNum),
-    appliedFrom: await readAppliedFrom(client),
-    spreadOf: hasLanes ? await readSpread(client) : undefined,
-  }));
-  const { definitions, conditions } = await readSource(migration, prepared);
+  const [{ columnsOf, appliedFrom, spreadOf }, { definitions, conditions }] = await Promise.all([
+    withConnection(migration.target, { purpose: "tables" }, async (client) => ({
+      columnsOf: await readTargetColumns(client, prepared.targetVersionNum),
+      appliedFrom: await readAppliedFrom(client),
+      spreadOf: hasLanes ? await readSpread(client) : undefined,
+    })),
+    readSource(migration, prepared),
+  ]);
   return new Map(
     prepared.tables.map((table) => {
       const key = tableKey(table);

@@ -270,7 +270,6 @@ export class IncrementalSync {
     this.#beginAt(applied.position);
     const targets = await this.#options.tables();
     const [first, ...others] = sessions as [ApplySession, ...ApplySession[]];
-    if (this.#hasBacklogSlot) await this.#dropBacklogSlot();
     const connection = new SyncConnection({
       applier: new Applier(first, new Lanes(others, lanes?.changesMin ?? 0), ownership, applied),
       builder: new GroupBuilder(limits, isHalfApplied(applied) ? applied.lanesTo : undefined),
@@ -331,7 +330,10 @@ export class IncrementalSync {
 
   /** @returns undefined where the stream is the better way. */
   async #openBacklog(connection: SyncConnection, applied: Applied, signal: AbortSignal): Promise<ChangeSource | undefined> {
-    if (!this.#mayReadBySql(applied)) return undefined;
+    if (!this.#mayReadBySql(applied)) {
+      if (this.#hasBacklogSlot) await this.#dropBacklogSlot();
+      return undefined;
+    }
     const isKnownSmall = this.#hasSmall;
     this.#hasSmall = false;
     this.#lastBacklogMs = performance.now();
