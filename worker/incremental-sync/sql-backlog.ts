@@ -110,6 +110,8 @@ export class SqlBacklog implements ChangeSource {
   readonly #ends = new EventEmitter();
   #end: Error | undefined;
   #messages = CHUNK.messagesFirst;
+  /** All before it is read by SQL. */
+  #goal: Lsn;
   #durableLsn: Lsn;
   #letGoLsn: Lsn;
 
@@ -119,6 +121,7 @@ export class SqlBacklog implements ChangeSource {
     this.#control = control;
     this.#durableLsn = options.startLsn;
     this.#letGoLsn = options.startLsn;
+    this.#goal = options.startLsn;
   }
 
   /**
@@ -182,7 +185,8 @@ export class SqlBacklog implements ChangeSource {
 
   async #isLarge(): Promise<boolean> {
     const { rows } = await this.#control.query<{ lsn: string }>("SELECT pg_current_wal_lsn()::text AS lsn");
-    return bytesBetween(this.#options.startLsn, parseLsn(rows[0]?.lsn ?? "")) >= this.#options.bytesMin;
+    this.#goal = parseLsn(rows[0]?.lsn ?? "");
+    return bytesBetween(this.#options.startLsn, this.#goal) >= this.#options.bytesMin;
   }
 
   /** Looks at the beginning of the backlog. Takes nothing from the slot. */
@@ -261,8 +265,10 @@ export class SqlBacklog implements ChangeSource {
     return { readTo: parseLsn(row.read_to), restartLsn: parseLsn(row.restart), endLsn: parseLsn(row.wal_end), clockMs: Number(row.clock) };
   }
 
+  /** To the end that the WAL had, which moves on while much is left: what an application writes meanwhile is the stream's. */
   #goesOn({ readTo, restartLsn, endLsn }: Look): boolean {
-    return bytesBetween(readTo, endLsn) >= this.#options.bytesMin / 4 && bytesBetween(restartLsn, readTo) <= AGAIN_BYTES_MAX;
+    if (bytesBetween(readTo, endLsn) >= this.#options.bytesMin / 4) this.#goal = endLsn;
+    return readTo < this.#goal && bytesBetween(restartLsn, readTo) <= AGAIN_BYTES_MAX;
   }
 
   /** @throws Error when what comes is better left to the stream. */

@@ -95,6 +95,8 @@ export class SqlReader {
       rows.feed(bytes);
     });
     done.catch(() => undefined);
+    // The pause may have come with the last rows of the chunk before. That this one is decoded must be seen all the same.
+    this.#valve.open();
     const take = async (sentAtMs: number): Promise<ChunkSize> => {
       this.#isTurn = true;
       this.#sentAtMs = sentAtMs;
