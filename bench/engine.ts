@@ -38,6 +38,7 @@ const usage = `npm run bench [-- options]
   --only A,B         of ${Object.keys(suites).join(", ")}; default: all
   --drains A,B       of tpcb, ins, upd, del, small; default: all
   --lanes N          sessions of the target that pgdms applies the backlogs in; default 1, as a migration has it
+  --tls              the connections of the suite "reading" are encrypted
   --rounds N         how often each contestant runs; default 3, with --quick 1
   --postgres DIR     programs of the servers, such as /usr/lib/postgresql/15/bin; default: embedded ${EMBEDDED_MAJOR}, and for
                      the suites that need pg_dump the newest of Debian's servers that it can dump
@@ -51,6 +52,7 @@ const options = {
   drains: { type: "string" },
   lanes: { type: "string", default: "1" },
   rounds: { type: "string" },
+  tls: { type: "boolean", default: false },
   postgres: { type: "string" },
   json: { type: "string" },
   help: { type: "boolean", default: false },
@@ -79,7 +81,7 @@ async function bench(signal: AbortSignal): Promise<number> {
     signal.addEventListener("abort", stop, { once: true });
     try {
       const pair = await teardown.start(
-        () => startPair(programs),
+        () => startPair(programs, {}, values.tls && suite === "reading"),
         (started) => started.stop(),
       );
       const pgdms = await teardown.start(

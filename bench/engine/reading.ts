@@ -1,10 +1,12 @@
 import type pg from "pg";
 import { parseLsn } from "../../contracts/lsn.ts";
 import { ReplicationStream } from "../../worker/incremental-sync/replication-stream.ts";
+import { BacklogRead, SqlBacklog } from "../../worker/incremental-sync/sql-backlog.ts";
 import { type Server } from "../../worker/postgres/server.ts";
 import { MessageReader } from "../../worker/postgres/wire/message-reader.ts";
 import { BACKEND } from "../../worker/postgres/wire/message-types.ts";
 import { parseServerError } from "../../worker/postgres/wire/server-error.ts";
+import { dropCatchUpSlots } from "../../worker/source/slot.ts";
 import { backlog, drainProcedures, drainRows, drainSchema } from "./data.ts";
 import { type SuiteOptions } from "./load.ts";
 import { cluster, processesOf } from "./meter.ts";
@@ -16,22 +18,19 @@ const DATABASE = "reading";
 const SLOT = "reading_now";
 const PLUGIN_OPTIONS = "'proto_version', '1', 'publication_names', 'bench'";
 
-/** Changes of one call of the SQL function: more make the source keep more of them on its disk at a time. */
-const CALL_CHANGES = 200_000;
-
 /** A way to read a backlog; resolves when all of it has arrived. */
 type Reader = (source: BenchServer, end: string) => Promise<void>;
 
 const READERS: Readonly<Record<string, Reader>> = {
   "stream, with rests": (source, end) => byStream(source, end, true),
   "stream, always ready": (source, end) => byStream(source, end, false),
-  "SQL function, one call": (source) => byFunction(source, undefined),
-  [`SQL function, ${CALL_CHANGES} changes a call`]: (source) => byFunction(source, CALL_CHANGES),
+  "SQL function, one call": byFunction,
+  "SQL function, in parts, as the worker": bySqlBacklog,
 };
 
 /**
- * What it costs to get a backlog of small transactions out of the source, with nothing done to it: by the stream as the worker
- * reads it, and by the SQL functions that decode a slot, which send no message for each change.
+ * What it costs to get a backlog of small transactions out of the source, with nothing done to it: by the stream and by SQL as the
+ * worker does it, and by one call of the SQL function that decodes a slot.
  */
 export async function benchReading({ pair: { source }, rounds, isQuick, say }: SuiteOptions): Promise<Work[]> {
   const sizes = {
@@ -46,7 +45,12 @@ export async function benchReading({ pair: { source }, rounds, isQuick, say }: S
   await source.run(DATABASE, drainSchema, ...drainRows(sizes, 1), drainProcedures, "CREATE PUBLICATION bench FOR ALL TABLES");
   const works: Work[] = [];
   for (const drain of ["small", "tpcb"] as const) {
-    const work = newWork("reading", `read a backlog: ${drain}`, [], [`${sizes[drain]} transactions; nothing is applied`]);
+    const work = newWork(
+      "reading",
+      `read a backlog: ${drain}`,
+      [],
+      [`${sizes[drain]} transactions${source.usesTls ? ", over TLS" : ""}; nothing is applied`],
+    );
     await source.run(DATABASE, "CHECKPOINT", `SELECT pg_create_logical_replication_slot('${drain}', 'pgoutput')`);
     await source.run(DATABASE, "SET synchronous_commit = off", backlog(drain, sizes, 0), "CHECKPOINT");
     for (let round = 0; round < rounds; round++)
@@ -73,7 +77,7 @@ async function copySlot(source: BenchServer, from: string): Promise<string> {
   return rows[0]?.lsn ?? "";
 }
 
-const serverOf = ({ port }: BenchServer): Server => ({
+const serverOf = ({ port, usesTls }: BenchServer): Server => ({
   side: "source",
   connection: {
     serverName: "127.0.0.1",
@@ -81,8 +85,8 @@ const serverOf = ({ port }: BenchServer): Server => ({
     databaseName: DATABASE,
     userName: "postgres",
     credential: { kind: "none" },
-    encryptConnection: false,
-    trustServerCertificate: false,
+    encryptConnection: usesTls,
+    trustServerCertificate: true,
   },
   password: () => Promise.resolve(undefined),
 });
@@ -112,28 +116,52 @@ async function byStream(source: BenchServer, end: string, rests: boolean): Promi
   await stream.close();
 }
 
-/** What a catch-up mode would do: read so many changes, and move the slot past them, as once they are applied. */
-async function byFunction(source: BenchServer, changes: number | undefined): Promise<void> {
-  const reader = await source.connect(DATABASE);
-  const mover = await source.connect(DATABASE);
-  const sql = `COPY (SELECT lsn, data FROM pg_logical_slot_peek_binary_changes('${SLOT}', NULL, ${changes ?? "NULL"}, ${PLUGIN_OPTIONS})) TO STDOUT`;
-  for (let lsn = await lastLsnOf(reader, sql); lsn !== undefined && changes !== undefined; lsn = await lastLsnOf(reader, sql))
-    await mover.query("SELECT pg_replication_slot_advance($1, $2)", [SLOT, lsn]);
-  reader.connection.stream.destroy(); // its socket was read here; nobody is left to say goodbye
-  await mover.end();
+async function bySqlBacklog(source: BenchServer): Promise<void> {
+  const controller = new AbortController();
+  const backlog = await SqlBacklog.open(serverOf(source), {
+    slot: SLOT,
+    taskId: DATABASE,
+    epoch: 1,
+    startLsn: parseLsn("0/1"),
+    bytesMin: 0,
+    isKnownSmall: true,
+    publications: ["bench"],
+    sourceVersionNum: 170_000,
+    clientEncoding: "UTF8",
+    decodingMemoryMB: undefined,
+    signal: controller.signal,
+    onMessage: () => undefined,
+    onKeepAlive: () => undefined,
+    isIdle: () => true,
+  });
+  if (!backlog) throw new Error("there is no backlog");
+  const end = await backlog.failed(controller.signal).catch((thrown: unknown) => thrown);
+  if (!(end instanceof BacklogRead)) throw end;
+  await backlog.close();
+  const session = await source.connect(DATABASE);
+  await dropCatchUpSlots(session, SLOT, DATABASE).finally(() => session.end());
 }
 
-/** Reads the rows of a COPY from the socket itself, as cheaply as the stream is read. @returns the first column of the last row */
-function lastLsnOf({ connection }: pg.Client, sql: string): Promise<string | undefined> {
-  let lsn: string | undefined;
+/** All of the backlog in one answer, which the source keeps whole before its first row leaves. */
+async function byFunction(source: BenchServer): Promise<void> {
+  const reader = await source.connect(DATABASE);
+  await readRows(
+    reader,
+    `COPY (SELECT lsn, data FROM pg_logical_slot_peek_binary_changes('${SLOT}', NULL, NULL, ${PLUGIN_OPTIONS})) TO STDOUT`,
+  );
+  reader.connection.stream.destroy(); // its socket was read here; nobody is left to say goodbye
+}
+
+/** Reads the rows of a COPY from the socket itself, as cheaply as the stream is read. */
+function readRows({ connection }: pg.Client, sql: string): Promise<void> {
   connection.stream.removeAllListeners("data");
   return new Promise((resolve, reject) => {
     const messages = new MessageReader({
       onMessage: (type, body) => {
         if (type === BACKEND.errorResponse) reject(parseServerError(body));
-        if (type === BACKEND.readyForQuery) resolve(lsn);
+        if (type === BACKEND.readyForQuery) resolve();
       },
-      onCopyData: (bytes, start) => (lsn = bytes.toString("latin1", start, bytes.indexOf("\t", start))),
+      onCopyData: () => undefined,
       onCopyBytes: () => undefined,
     });
     connection.stream.on("data", (chunk: Buffer) => messages.feed(chunk));

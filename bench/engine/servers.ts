@@ -1,17 +1,17 @@
 import { existsSync, readdirSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import { chmod, chown, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { execFile } from "node:child_process";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import pg from "pg";
+import { generate } from "selfsigned";
 import { freePort } from "../../local/free-port.ts";
 import { startPostgres } from "../../local/postgres.ts";
 import { serverEnvironment, writeHostBasedAuthentication } from "../../local/postgres/data-folder.ts";
 import { temporaryFolderPrefix, writeOwner } from "../../local/postgres/leftovers.ts";
 import { runAs } from "../../local/postgres/run-as.ts";
 import { startServerProcess } from "../../local/postgres/server-process.ts";
-import { chown } from "node:fs/promises";
 
 /** A server of the bench, as all contestants see it. */
 export interface BenchServer {
@@ -19,6 +19,7 @@ export interface BenchServer {
   /** Of the postmaster. */
   readonly pid: number;
   readonly version: string;
+  readonly usesTls: boolean;
   url(database: string): string;
   /** One session on one database. The caller ends it. */
   connect(database: string): Promise<pg.Client>;
@@ -67,31 +68,48 @@ const settings = {
 /**
  * Starts source and target.
  * @param more settings beside those that all benches have
+ * @param usesTls whether the bench's own sessions are encrypted
  * @throws Error with the server's output when one does not start
  */
-export async function startPair(programs: Programs, more: Readonly<Record<string, string>> = {}): Promise<ServerPair> {
-  const all = { ...settings, ...more };
-  const [source, target] = await Promise.all([startServer(programs, all), startServer(programs, all)]);
+export async function startPair(programs: Programs, more: Readonly<Record<string, string>> = {}, usesTls = false): Promise<ServerPair> {
+  const certificate = usesTls ? await makeCertificate() : undefined;
+  const all = { ...settings, ...more, ...certificate?.settings };
+  const [source, target] = await Promise.all([startServer(programs, all, usesTls), startServer(programs, all, usesTls)]);
   return {
     source,
     target,
     stop: async () => {
       await Promise.all([source.stop(), target.stop()]);
+      await certificate?.remove();
     },
   };
 }
 
-async function startServer(programs: Programs, all: Readonly<Record<string, string>>): Promise<BenchServer> {
+/** A certificate that nobody has signed, as a server's settings. */
+async function makeCertificate(): Promise<{ readonly settings: Record<string, string>; readonly remove: () => Promise<void> }> {
+  const { uid, gid } = runAs();
+  const folder = await mkdtemp(join(tmpdir(), "pgdms-bench-tls-"));
+  await chmod(folder, 0o755); // PostgreSQL may run as another user
+  const { private: key, cert } = await generate([{ name: "commonName", value: "localhost" }]);
+  const files = { ssl_cert_file: join(folder, "server.crt"), ssl_key_file: join(folder, "server.key") };
+  await writeFile(files.ssl_cert_file, cert);
+  await writeFile(files.ssl_key_file, key, { mode: 0o600 });
+  if (uid !== undefined) await chown(files.ssl_key_file, uid, gid);
+  return { settings: { ssl: "on", ...files }, remove: () => rm(folder, { recursive: true, force: true }) };
+}
+
+async function startServer(programs: Programs, all: Readonly<Record<string, string>>, usesTls: boolean): Promise<BenchServer> {
   const started =
     programs === "embedded" ? await startPostgres({ version: EMBEDDED, settings: all }) : await startFrom(programs.folder, all);
-  const client = await connectTo(started.port, "postgres");
+  const client = await connectTo(started.port, "postgres", usesTls);
   const { rows } = await client.query<{ version: string }>("SELECT current_setting('server_version') AS version");
   await client.end();
-  const connect = (database: string): Promise<pg.Client> => connectTo(started.port, database);
+  const connect = (database: string): Promise<pg.Client> => connectTo(started.port, database, usesTls);
   return {
     port: started.port,
     pid: started.pid,
     version: rows[0]?.version ?? "",
+    usesTls,
     url: (database) => `postgresql://postgres@127.0.0.1:${started.port}/${database}`,
     connect,
     run: async (database, ...statements) => {
@@ -140,8 +158,9 @@ async function startFrom(folder: string, all: Readonly<Record<string, string>>):
   };
 }
 
-async function connectTo(port: number, database: string): Promise<pg.Client> {
-  const client = new pg.Client({ host: "127.0.0.1", port, user: "postgres", database, application_name: "bench" });
+async function connectTo(port: number, database: string, usesTls: boolean): Promise<pg.Client> {
+  const ssl = usesTls ? { rejectUnauthorized: false } : false;
+  const client = new pg.Client({ host: "127.0.0.1", port, user: "postgres", database, application_name: "bench", ssl });
   client.on("error", () => undefined);
   await client.connect();
   return client;

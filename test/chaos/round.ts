@@ -120,7 +120,7 @@ async function chooseSettings(
       largeTablePartMB: random.one(["2", "8", "1024"]),
       applyGroupMaxChanges: random.one(["200", "2000", "20000"]),
     },
-    sourceSetting: { plugin: random.one(["pgoutput", "test_decoding"]) },
+    sourceSetting: { plugin: random.one(["pgoutput", "pgoutput", "test_decoding"]), sqlBacklogMB: random.one(["1", "1", "64"]) },
   };
 }
 
