@@ -122,7 +122,8 @@ async function bySqlBacklog(source: BenchServer): Promise<void> {
     slot: SLOT,
     taskId: DATABASE,
     epoch: 1,
-    startLsn: parseLsn("0/1"),
+    startLsn: parseLsn("0/1"), // wherever the slot begins
+    confirmedLsn: parseLsn("0/1"),
     bytesMin: 0,
     isKnownSmall: true,
     publications: ["bench"],

@@ -20,7 +20,14 @@ const SQL_BACKLOG_SINCE = 120_000;
  * What is asked for at a time. The source keeps two chunks at once, past work_mem in files (replication/logical/logicalfuncs.c),
  * and decodes each one from the slot's restart_lsn on, so that many small chunks cost more than few large ones.
  */
-const CHUNK = { messagesFirst: 20_000, messagesMin: 5_000, messagesMax: 600_000, bytes: 96 * MEGABYTE, walBytes: 256 * MEGABYTE };
+const CHUNK = {
+  messagesFirst: 20_000,
+  messagesMin: 5_000,
+  messagesMax: 600_000,
+  bytes: 96 * MEGABYTE,
+  walBytes: 256 * MEGABYTE,
+  decodingMs: 4_000,
+};
 
 /** The next chunk is at most so many times the last one: while that one is applied, this one is decoded. */
 const CHUNK_GROWTH = 3;
@@ -55,6 +62,8 @@ export interface SqlBacklogOptions {
   readonly taskId: string;
   readonly epoch: number;
   readonly startLsn: Lsn;
+  /** Up to here the migration's own slot may forget; earlier than `startLsn` while something may still have to be read again. */
+  readonly confirmedLsn: Lsn;
   /** A smaller backlog is left to the stream. */
   readonly bytesMin: number;
   /** Its transactions are known to be small; without it they are looked at first. */
@@ -119,8 +128,8 @@ export class SqlBacklog implements ChangeSource {
     this.#source = source;
     this.#options = options;
     this.#control = control;
-    this.#durableLsn = options.startLsn;
-    this.#letGoLsn = options.startLsn;
+    this.#durableLsn = options.confirmedLsn;
+    this.#letGoLsn = options.confirmedLsn;
     this.#goal = options.startLsn;
   }
 
@@ -184,9 +193,10 @@ export class SqlBacklog implements ChangeSource {
   }
 
   async #isLarge(): Promise<boolean> {
-    const { rows } = await this.#control.query<{ lsn: string }>("SELECT pg_current_wal_lsn()::text AS lsn");
-    this.#goal = parseLsn(rows[0]?.lsn ?? "");
-    return bytesBetween(this.#options.startLsn, this.#goal) >= this.#options.bytesMin;
+    const { slot, startLsn, bytesMin } = this.#options;
+    const { restartLsn, endLsn } = await this.#look(slot);
+    this.#goal = endLsn;
+    return bytesBetween(startLsn, endLsn) >= bytesMin && bytesBetween(restartLsn, startLsn) <= AGAIN_BYTES_MAX;
   }
 
   /** Looks at the beginning of the backlog. Takes nothing from the slot. */
@@ -218,12 +228,14 @@ export class SqlBacklog implements ChangeSource {
   }
 
   async #read(): Promise<void> {
-    let chunk = this.#ask(0, this.#options.startLsn);
+    const { slot, epoch, startLsn } = this.#options;
+    let chunk = this.#ask(0, startLsn);
     for (let turn = 1; ; turn++) {
       await within(DECODING_MS_MAX, chunk.decoded, "decoding a part of it took too long");
-      const look = await this.#look();
+      const look = await this.#look(catchUpSlot(slot, epoch));
       const next = this.#goesOn(look) ? this.#ask(turn, look.readTo) : undefined;
       const size = await within(READING_MS_MAX, chunk.take(look.clockMs), "the target did not take a part of it");
+      if (this.#end) return;
       this.#options.onKeepAlive(look.readTo, look.clockMs);
       await this.#letGo(LET_GO_BYTES);
       if (!next) return await this.#handOver(look);
@@ -252,16 +264,15 @@ export class SqlBacklog implements ChangeSource {
     return [quoteLiteral(slot), quoteLiteral(upTo), messages, ...options.map(quoteLiteral)].join(", ");
   }
 
-  async #look(): Promise<Look> {
-    const { slot, epoch } = this.#options;
+  async #look(slot: string): Promise<Look> {
     const { rows } = await this.#control.query<{ read_to: string; restart: string; wal_end: string; clock: string }>(
       `SELECT confirmed_flush_lsn::text AS read_to, restart_lsn::text AS restart, pg_current_wal_lsn()::text AS wal_end,
               floor(extract(epoch FROM clock_timestamp()) * 1000)::text AS clock
          FROM pg_replication_slots WHERE slot_name = $1`,
-      [catchUpSlot(slot, epoch)],
+      [slot],
     );
     const [row] = rows;
-    if (!row) throw new Error("its slot is gone");
+    if (!row) throw new Error(`the slot ${slot} is gone`);
     return { readTo: parseLsn(row.read_to), restartLsn: parseLsn(row.restart), endLsn: parseLsn(row.wal_end), clockMs: Number(row.clock) };
   }
 
@@ -272,11 +283,12 @@ export class SqlBacklog implements ChangeSource {
   }
 
   /** @throws Error when what comes is better left to the stream. */
-  #adapt({ messages, transactions, bytes }: ChunkSize): void {
+  #adapt({ messages, transactions, bytes, decodingMs }: ChunkSize): void {
     if (messages === 0) return;
     if (messages > CHUNK.messagesMin && !haveSmallTransactions(messages, transactions)) throw new Error("its transactions are large");
     const fitting = Math.floor(CHUNK.bytes / (bytes / messages));
-    this.#messages = Math.max(CHUNK.messagesMin, Math.min(CHUNK.messagesMax, fitting, this.#messages * CHUNK_GROWTH));
+    const quickEnough = Math.floor((messages * CHUNK.decodingMs) / Math.max(1, decodingMs));
+    this.#messages = Math.max(CHUNK.messagesMin, Math.min(CHUNK.messagesMax, fitting, quickEnough, this.#messages * CHUNK_GROWTH));
   }
 
   /** Lets the source's WAL go, in steps. */

@@ -31,6 +31,8 @@ export interface ChunkSize {
   messages: number;
   transactions: number;
   bytes: number;
+  /** How long the source took to decode it, with what it had to decode again for it. */
+  decodingMs: number;
 }
 
 /** A part of the backlog that was asked for. */
@@ -77,7 +79,8 @@ export class SqlReader {
   /** Asks for a chunk. Its rows stay on the source until they are taken. @param sql COPY … TO STDOUT of CHUNK_COLUMNS, in binary */
   ask(sql: string): Chunk {
     const waiting: Frame[] = [];
-    const size: ChunkSize = { messages: 0, transactions: 0, bytes: 0 };
+    const size: ChunkSize = { messages: 0, transactions: 0, bytes: 0, decodingMs: 0 };
+    const askedMs = performance.now();
     const rows = new MessageReader({
       onMessage: () => undefined,
       onCopyBytes: () => undefined,
@@ -90,6 +93,7 @@ export class SqlReader {
     let onDecoded: () => void = () => undefined;
     const decoded = new Promise<void>((resolve) => (onDecoded = resolve));
     const done = this.#copy(sql, (bytes) => {
+      if (size.decodingMs === 0) size.decodingMs = performance.now() - askedMs;
       onDecoded();
       if (!this.#isTurn) this.#valve.close();
       rows.feed(bytes);

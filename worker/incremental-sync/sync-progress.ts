@@ -86,7 +86,9 @@ export class SyncProgress {
     const { board } = this.#migration;
     this.#show(sync);
     const sample = await this.#monitor.read();
-    if (sample) board.change({ lagBytes: bytesBetween(sync.position, sample.currentLsn) });
+    if (!sample) return;
+    sync.sourceIsAt(sample.currentLsn);
+    board.change({ lagBytes: bytesBetween(sync.position, sample.currentLsn) });
   }
 
   async close(sync: IncrementalSync): Promise<void> {

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { laterLsn, type Lsn, LSN_ZERO } from "../../contracts/lsn.ts";
+import { bytesBetween, laterLsn, type Lsn, LSN_ZERO } from "../../contracts/lsn.ts";
 import { asciiSql } from "../postgres/ascii-sql.ts";
 import { withConnection } from "../postgres/connect.ts";
 import { SQL_ASCII } from "../postgres/encoding.ts";
@@ -29,8 +29,9 @@ import { CommitLearned, type LearnedCommits, TestDecodingDecoder } from "./text-
 /** A sync that ran for so long before it broke was well: the next wait starts short again. */
 const HEALTHY_MS = 60_000;
 
-/** A backlog that was read by SQL, or could not be, is not looked for again so soon. */
+/** A backlog that was looked for is not looked for again so soon; one that could not be read by SQL later still. */
 const BACKLOG_AGAIN_MS = 60_000;
+const BACKLOG_FAILED_MS = 600_000;
 
 /**
  * Staging tables are small and joined to large ones by their key: any plan but the index would read the large table
@@ -57,6 +58,8 @@ export interface SyncOptions {
   readonly streamsLarge?: boolean;
   /** From how many bytes of WAL on a backlog of small transactions is read by SQL, where it can be; left out: never. */
   readonly sqlBacklogBytes?: number;
+  /** How long after one that was looked for the next one is, in milliseconds; left out: a minute. */
+  readonly sqlBacklogAgainMs?: number;
   /** The tables of the migration by tableKey. Read anew at each connection, since a table may have been mended. */
   readonly tables: () => Promise<ReadonlyMap<string, SyncTarget>>;
   /** The position in the target's bookkeeping; read anew at each connection. */
@@ -111,7 +114,10 @@ export class IncrementalSync {
   #hasSmall = false;
   /** A slot that a backlog was read by may be there, of this worker or of one before, and keeps WAL. */
   #hasBacklogSlot: boolean;
-  #lastBacklogMs = -Infinity;
+  /** Since it was opened nothing else is looked for. */
+  #isReadingBySql = false;
+  #noBacklogBeforeMs = -Infinity;
+  #sourceLsn = LSN_ZERO;
   #position = 0n as Lsn;
   #recordedPosition = 0n as Lsn;
   #pendingChanges = 0;
@@ -146,6 +152,11 @@ export class IncrementalSync {
   /** Source time of the last transaction applied, in milliseconds; 0 before the first. */
   get lastCommitMs(): number {
     return this.#lastCommitMs;
+  }
+
+  /** Tells where the source writes its WAL now. */
+  sourceIsAt(lsn: Lsn): void {
+    this.#sourceLsn = lsn;
   }
 
   /** From now on the source keeps what it still has: the position may be moved back to a later point than this one. */
@@ -197,6 +208,7 @@ export class IncrementalSync {
           continue;
         }
         if (failure instanceof BacklogRead || failure instanceof BacklogFailed) {
+          if (failure instanceof BacklogFailed) this.#noBacklogBeforeMs = performance.now() + BACKLOG_FAILED_MS;
           this.#options.onSqlBacklog?.(failure);
           continue;
         }
@@ -279,9 +291,10 @@ export class IncrementalSync {
       onPending: (count) => (this.#pendingChanges = count),
       isAwaited: () => this.#waiting.length > 0,
       confirmable: (lsn) => this.#confirmable(lsn),
-      leavesSmall: () => this.#mayReadBySql(applied),
+      leavesSmall: () => this.#isFarBehind && this.#mayReadBySql(applied),
     });
     const backlog = await this.#openBacklog(connection, applied, signal);
+    this.#isReadingBySql = backlog !== undefined;
     const streams = !backlog && this.#streamsFrom(applied, targets);
     const stream = backlog ?? (await this.#openStream(connection, applied.position, streams, signal));
     connection.attach(stream);
@@ -325,7 +338,11 @@ export class IncrementalSync {
   #mayReadBySql(applied: Applied): boolean {
     const { plugin, sqlBacklogBytes = 0 } = this.#options;
     const isWanted = plugin === "pgoutput" && sqlBacklogBytes > 0 && !isHalfApplied(applied);
-    return isWanted && (this.#hasSmall || performance.now() - this.#lastBacklogMs > BACKLOG_AGAIN_MS);
+    return isWanted && (this.#hasSmall || performance.now() >= this.#noBacklogBeforeMs);
+  }
+
+  get #isFarBehind(): boolean {
+    return !this.#isReadingBySql && bytesBetween(this.#position, this.#sourceLsn) >= (this.#options.sqlBacklogBytes ?? Infinity);
   }
 
   /** @returns undefined where the stream is the better way. */
@@ -336,13 +353,14 @@ export class IncrementalSync {
     }
     const isKnownSmall = this.#hasSmall;
     this.#hasSmall = false;
-    this.#lastBacklogMs = performance.now();
+    this.#noBacklogBeforeMs = performance.now() + (this.#options.sqlBacklogAgainMs ?? BACKLOG_AGAIN_MS);
     this.#hasBacklogSlot = true;
     const { source, ownership, slot, sourceVersionNum, clientEncoding, decodingMemoryMB, sqlBacklogBytes = 0 } = this.#options;
     const backlog = await SqlBacklog.open(source, {
       slot,
       ...ownership,
       startLsn: applied.position,
+      confirmedLsn: this.#confirmable(applied.position),
       bytesMin: sqlBacklogBytes,
       isKnownSmall,
       publications: this.#options.publications(),

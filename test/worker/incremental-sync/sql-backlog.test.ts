@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { formatLsn, type Lsn, parseLsn } from "../../../contracts/lsn.ts";
 import { type SyncOptions } from "../../../worker/incremental-sync/sync.ts";
 import { catchUpSlot } from "../../../worker/source/slot.ts";
 import { objectName } from "../../../worker/target/prepare.ts";
@@ -11,10 +12,10 @@ const SCHEMA = `
   CREATE TABLE moves (id serial PRIMARY KEY, account int, note text)`;
 
 /** Small transactions, each one with changes of both tables; now and then one that is rolled back. */
-const SMALL = (count: number): string => `
+const SMALL = (count: number, noteBytes = 20): string => `
   DO $$ BEGIN FOR n IN 1..${count} LOOP
     UPDATE accounts SET balance = balance + n * 1.10 WHERE id = n % 100;
-    INSERT INTO moves (account, note) VALUES (n % 100, repeat('x', 20 + n % 300) || E'\\t\\\\\\n');
+    INSERT INTO moves (account, note) VALUES (n % 100, repeat('x', ${noteBytes} + n % 300) || E'\\t\\\\\\n');
     IF n % 10 = 0 THEN DELETE FROM moves WHERE id % 7 = n % 7; END IF;
     IF n % 97 = 0 THEN ROLLBACK; ELSE COMMIT; END IF;
   END LOOP; END $$`;
@@ -86,6 +87,44 @@ describe.each(["13", "17"] as const)("a backlog of small transactions of Postgre
     await open.end();
     await sync.caughtUp();
     expect(events[0]).toBe("began");
+    await expectSame();
+    await sync.stop();
+  });
+
+  test("that grows while the target is kept busy is noticed by what the stream brings, and read by SQL from there on", async () => {
+    const sync = await start(() => Promise.resolve(), { sqlBacklogAgainMs: 0 });
+    await sync.caughtUp();
+    const blocker = await pair.target.connect();
+    await blocker.query("BEGIN; LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE");
+    await pair.source.query(SMALL(5_000, 6_000)); // more than lies between the two
+    await pair.source.query(OLD);
+    const { rows } = await pair.source.query("SELECT pg_current_wal_lsn()::text AS lsn");
+    sync.sync.sourceIsAt(parseLsn(String(rows[0]?.["lsn"])));
+    await blocker.query("COMMIT");
+    await blocker.end();
+    await sync.caughtUp();
+    expect(events[0]).toBe("began");
+    await expectSame();
+    await sync.stop();
+  });
+
+  test("is not let go on the source beyond what somebody may still have to read again", async () => {
+    let held: Lsn | undefined;
+    const sync = await start(() => pair.source.query(SMALL(12_000)), {
+      onApplied: (_counts, { endLsn }) => {
+        if (held !== undefined || endLsn === undefined || events[0] !== "began") return;
+        sync.sync.hold();
+        held = endLsn; // was let go already
+      },
+    });
+    await sync.caughtUp();
+    await expect.poll(() => events).toEqual(["began", "BacklogRead: the backlog was read"]);
+    await expect.poll(slotsLeft).toEqual([]);
+    const { rows } = await pair.source.query(
+      "SELECT confirmed_flush_lsn <= $1::pg_lsn AS is_held FROM pg_replication_slots WHERE database = current_database()",
+      [formatLsn(held as Lsn)],
+    );
+    expect(rows).toEqual([{ is_held: true }]);
     await expectSame();
     await sync.stop();
   });
