@@ -1,4 +1,6 @@
+import { EventEmitter } from "node:events";
 import { type Lsn } from "../../contracts/lsn.ts";
+import { reasonOf, whenAborted } from "../signals.ts";
 import { readTimeMs } from "./pgoutput.ts";
 
 /** The message of a frame begins behind so many bytes. */
@@ -31,4 +33,39 @@ export interface ChangeSource {
   /** Whether what arrives was committed a while ago. */
   setBehind(isBehind: boolean): void;
   close(): Promise<void>;
+}
+
+/** What ended a source of changes: the first thing that did. */
+export class SourceEnd {
+  readonly #told = new EventEmitter();
+  #reason: Error | undefined;
+
+  get hasCome(): boolean {
+    return this.#reason !== undefined;
+  }
+
+  /** @returns false when it had come before. */
+  come(reason: Error): boolean {
+    if (this.#reason) return false;
+    this.#reason = reason;
+    this.#told.emit("end", reason);
+    return true;
+  }
+
+  /** Nobody is told any more. */
+  forget(): void {
+    this.#told.removeAllListeners();
+  }
+
+  /** Rejects with what ended it, or with the signal's reason. */
+  async rejected(signal: AbortSignal): Promise<never> {
+    if (this.#reason) throw this.#reason;
+    return await new Promise<never>((_resolve, reject) => {
+      const unhook = whenAborted(signal, () => reject(reasonOf(signal)));
+      this.#told.once("end", (reason: Error) => {
+        unhook();
+        reject(reason);
+      });
+    });
+  }
 }

@@ -1,4 +1,3 @@
-import { EventEmitter } from "node:events";
 import { type Socket } from "node:net";
 import pg, { type Client, type ClientConfig } from "pg";
 import { LogicalReplicationService } from "pg-logical-replication";
@@ -12,8 +11,7 @@ import { waitsWhen, watchSilence } from "../postgres/silence.ts";
 import { MessageReader } from "../postgres/wire/message-reader.ts";
 import { BACKEND } from "../postgres/wire/message-types.ts";
 import { parseServerError } from "../postgres/wire/server-error.ts";
-import { reasonOf, whenAborted } from "../signals.ts";
-import { type ChangeSource, type Frame, frameLsn } from "./change-source.ts";
+import { type ChangeSource, type Frame, frameLsn, SourceEnd } from "./change-source.ts";
 import { readTimeMs } from "./pgoutput.ts";
 import { ReadingPace } from "./reading-pace.ts";
 
@@ -149,11 +147,10 @@ class OwnReader {
 export class ReplicationStream implements ChangeSource {
   readonly #service: LogicalReplicationService;
   readonly #options: StreamOptions;
-  readonly #failures = new EventEmitter();
+  readonly #end = new SourceEnd();
   #statusTimer: NodeJS.Timeout | undefined;
   #durableLsn: Lsn;
   #lastHeardMs = Date.now();
-  #failure: unknown;
   #onStarted: () => void = () => undefined;
   /** From the start on, and so for everybody who has the stream. */
   #pace: ReadingPace | undefined;
@@ -189,15 +186,8 @@ export class ReplicationStream implements ChangeSource {
   }
 
   /** Rejects when the stream ends in any way but close(), or with the signal's reason. */
-  async failed(signal: AbortSignal): Promise<never> {
-    if (this.#failure !== undefined) throw asError(this.#failure);
-    return await new Promise<never>((_resolve, reject) => {
-      const unhook = whenAborted(signal, () => reject(reasonOf(signal)));
-      this.#failures.once("failure", (failure: Error) => {
-        unhook();
-        reject(failure);
-      });
-    });
+  failed(signal: AbortSignal): Promise<never> {
+    return this.#end.rejected(signal);
   }
 
   /**
@@ -232,7 +222,7 @@ export class ReplicationStream implements ChangeSource {
     this.#isClosed = true;
     clearInterval(this.#statusTimer);
     this.#pace?.end();
-    this.#failures.removeAllListeners();
+    this.#end.forget();
     this.#service.removeAllListeners();
     // Errors that come a moment later have nobody to tell any more, and must not end the process.
     this.#service.on("error", () => undefined);
@@ -283,7 +273,7 @@ export class ReplicationStream implements ChangeSource {
 
   /** XLogData or a keep-alive (manual, "Streaming Replication Protocol"). */
   #onFrame(frame: Frame): void {
-    if (this.#failure !== undefined) return;
+    if (this.#end.hasCome) return;
     const { bytes, start } = frame;
     if (bytes[start] === XLOG_DATA) {
       this.#options.onMessage(frame);
@@ -305,10 +295,7 @@ export class ReplicationStream implements ChangeSource {
   }
 
   #fail(failure: unknown): void {
-    if (this.#failure !== undefined) return;
-    this.#failure = failure ?? new ConnectionLost("source");
-    clearInterval(this.#statusTimer);
-    this.#failures.emit("failure", asError(this.#failure));
+    if (this.#end.come(asError(failure ?? new ConnectionLost("source")))) clearInterval(this.#statusTimer);
   }
 
   /** Also of a connection that is only being made. */

@@ -1,13 +1,11 @@
-import { EventEmitter } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import type pg from "pg";
 import { bytesBetween, formatLsn, laterLsn, type Lsn, parseLsn } from "../../contracts/lsn.ts";
 import { connect } from "../postgres/connect.ts";
 import { quoteLiteral, quoteName } from "../postgres/quote.ts";
 import { type Server } from "../postgres/server.ts";
-import { reasonOf, whenAborted } from "../signals.ts";
 import { catchUpPurpose, catchUpSlot, dropCatchUpSlots } from "../source/slot.ts";
-import { type ChangeSource, type Frame } from "./change-source.ts";
+import { type ChangeSource, type Frame, SourceEnd } from "./change-source.ts";
 import { haveSmallTransactions } from "./small-transactions.ts";
 import { type Chunk, CHUNK_COLUMNS, type ChunkSize, COMMIT, SqlReader } from "./sql-reader.ts";
 
@@ -116,8 +114,7 @@ export class SqlBacklog implements ChangeSource {
   readonly #options: SqlBacklogOptions;
   readonly #control: pg.Client;
   readonly #readers: SqlReader[] = [];
-  readonly #ends = new EventEmitter();
-  #end: Error | undefined;
+  readonly #end = new SourceEnd();
   #messages = CHUNK.messagesFirst;
   /** All before it is read by SQL. */
   #goal: Lsn;
@@ -156,15 +153,8 @@ export class SqlBacklog implements ChangeSource {
     return undefined;
   }
 
-  async failed(signal: AbortSignal): Promise<never> {
-    if (this.#end) throw this.#end;
-    return await new Promise<never>((_resolve, reject) => {
-      const unhook = whenAborted(signal, () => reject(reasonOf(signal)));
-      this.#ends.once("end", (end: Error) => {
-        unhook();
-        reject(end);
-      });
-    });
+  failed(signal: AbortSignal): Promise<never> {
+    return this.#end.rejected(signal);
   }
 
   confirm(durableLsn: Lsn): void {
@@ -185,8 +175,8 @@ export class SqlBacklog implements ChangeSource {
 
   /** Its slot stays: dropCatchUpSlots ends what its sessions may still be doing, too. */
   close(): Promise<void> {
-    this.#end ??= new BacklogRead();
-    this.#ends.removeAllListeners();
+    this.#end.forget();
+    this.#end.come(new BacklogRead());
     for (const reader of this.#readers) reader.destroy();
     this.#control.connection.stream.destroy();
     return Promise.resolve();
@@ -215,7 +205,7 @@ export class SqlBacklog implements ChangeSource {
     const { slot, taskId, epoch, startLsn, clientEncoding, decodingMemoryMB, signal, onMessage } = this.#options;
     const session = { purpose: catchUpPurpose(taskId), clientEncoding, settings: settingsOf(decodingMemoryMB) };
     const onFrame = (frame: Frame): void => {
-      if (!this.#end) onMessage(frame);
+      if (!this.#end.hasCome) onMessage(frame);
     };
     const open = async (): Promise<void> => void this.#readers.push(await SqlReader.open(this.#source, session, { signal, onFrame }));
     const copy = catchUpSlot(slot, epoch);
@@ -224,7 +214,7 @@ export class SqlBacklog implements ChangeSource {
       await this.#moveOn(copy, startLsn);
     };
     await allSettled([makeSlot(), open(), open()]);
-    this.#read().catch((thrown: unknown) => this.#finish(new BacklogFailed(thrown)));
+    this.#read().catch((thrown: unknown) => this.#end.come(new BacklogFailed(thrown)));
   }
 
   async #read(): Promise<void> {
@@ -235,7 +225,7 @@ export class SqlBacklog implements ChangeSource {
       const look = await this.#look(catchUpSlot(slot, epoch));
       const next = this.#goesOn(look) ? this.#ask(turn, look.readTo) : undefined;
       const size = await within(READING_MS_MAX, chunk.take(look.clockMs), "the target did not take a part of it");
-      if (this.#end) return;
+      if (this.#end.hasCome) return;
       this.#options.onKeepAlive(look.readTo, look.clockMs);
       await this.#letGo(LET_GO_BYTES);
       if (!next) return await this.#handOver(look);
@@ -312,13 +302,7 @@ export class SqlBacklog implements ChangeSource {
     while (!this.#options.isIdle()) await sleep(IDLE_POLL_MS, undefined, { signal: this.#options.signal });
     this.#options.onKeepAlive(readTo, clockMs);
     await this.#letGo(0);
-    this.#finish(new BacklogRead());
-  }
-
-  #finish(end: Error): void {
-    if (this.#end) return;
-    this.#end = end;
-    this.#ends.emit("end", end);
+    this.#end.come(new BacklogRead());
   }
 }
 
