@@ -3,10 +3,11 @@ import { writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { type AddressInfo } from "node:net";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { pgdmsEntities } from "../../local/broker/entities.ts";
 import { startBroker, type Broker } from "../../local/broker/server.ts";
 import { bundled } from "./fixtures/bundled.ts";
+import { eventually } from "../setup/eventually.ts";
 
 let fixture: Awaited<ReturnType<typeof bundled>>;
 let broken: Awaited<ReturnType<typeof bundled>>;
@@ -57,9 +58,7 @@ async function settingsFile(root: string, values: Record<string, string>): Promi
 }
 
 async function ready(host: Run): Promise<string> {
-  await vi.waitFor(() => expect(host.output, host.errors).toMatch(/functions host ready at http:\/\/127\.0\.0\.1:\d+\n/), {
-    timeout: 15_000,
-  });
+  await eventually(() => expect(host.output, host.errors).toMatch(/functions host ready at http:\/\/127\.0\.0\.1:\d+\n/));
   return /http:\S+/.exec(host.output)?.[0] ?? "";
 }
 
@@ -75,7 +74,7 @@ test("the process reads its settings file without overriding the environment, sa
   const url = await ready(host);
   expect(await (await fetch(`${url}/seen`)).json()).toMatchObject({ startedWith: "from the environment", hooks: ["appStart"] });
   const answer = fetch(`${url}/slow/300`);
-  await vi.waitFor(() => expect(host.errors).toMatch(/information slow: began/));
+  await eventually(() => expect(host.errors).toMatch(/information slow: began/));
   const startedMs = Date.now();
   host.child.kill("SIGTERM");
   expect((await answer).status).toBe(200);

@@ -1,10 +1,11 @@
 import { ServiceBusClient, type ServiceBusMessage } from "@azure/service-bus";
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { azureDefaults } from "../../local/broker/config.ts";
 import { startBroker, type Broker } from "../../local/broker/server.ts";
 import { createHost, type FunctionsHost } from "../../local/functions-host/host.ts";
 import { type HostLogEntry } from "../../local/functions-host/log.ts";
 import { bundled } from "./fixtures/bundled.ts";
+import { eventually } from "../setup/eventually.ts";
 
 const queue = { ...azureDefaults, maxDeliveryCount: 3 };
 const config = {
@@ -64,8 +65,8 @@ async function entries(functions: FunctionsHost): Promise<Entry[]> {
 }
 const done = async (functions: FunctionsHost): Promise<string[]> =>
   (await entries(functions)).flatMap((entry) => (entry.done ? [entry.done.text] : []));
-const untilDone = (functions: FunctionsHost, count: number, timeoutMs = 5_000): Promise<void> =>
-  vi.waitFor(async () => expect((await done(functions)).length).toBe(count), { timeout: timeoutMs, interval: 20 });
+const untilDone = (functions: FunctionsHost, count: number): Promise<void> =>
+  eventually(async () => expect((await done(functions)).length).toBe(count));
 
 /** What lies in the queue, locked or not. */
 async function left({ connectionString }: Broker, queueName: string, subQueueType?: "deadLetter"): Promise<unknown[]> {
@@ -102,7 +103,7 @@ describe("a queue without sessions", () => {
         lockToken: expect.any(String) as string,
       },
     });
-    await vi.waitFor(async () => expect(await left(bus, "requests")).toEqual([]));
+    await eventually(async () => expect(await left(bus, "requests")).toEqual([]));
   });
 
   test("delivers again what the function threw at, and gives up into the dead-letter queue", async () => {
@@ -110,7 +111,7 @@ describe("a queue without sessions", () => {
     const functions = await host(bus);
     await send(bus, "requests", { body: { text: "third time", failures: 2 } }, { body: { text: "never", failures: 99 } });
     await untilDone(functions, 1);
-    await vi.waitFor(async () =>
+    await eventually(async () =>
       expect(await left(bus, "requests", "deadLetter")).toEqual([
         { body: { text: "never", failures: 99 }, deadLetterReason: "MaxDeliveryCountExceeded", deliveryCount: 3 },
       ]),
@@ -137,19 +138,17 @@ describe("a queue without sessions", () => {
     await send(bus, "requests", { body: { text: "before" } });
     await untilDone(functions, 1);
     await bus.stop();
-    await vi.waitFor(() => expect(logged.filter(({ message }) => message.startsWith("cannot receive")).length).toBeGreaterThan(0), {
-      timeout: 5_000,
-    });
+    await eventually(() => expect(logged.filter(({ message }) => message.startsWith("cannot receive")).length).toBeGreaterThan(0));
     const again = await broker(bus.port);
     await send(again, "requests", { body: { text: "after" } });
-    await untilDone(functions, 2, 15_000);
-  }, 30_000);
+    await untilDone(functions, 2);
+  });
 
   test("lets a message finish that is being worked on when the host stops", async () => {
     const bus = await broker();
     const functions = await host(bus);
     await send(bus, "requests", { body: { text: "long", workMs: 300 } });
-    await vi.waitFor(async () => expect((await entries(functions)).length).toBe(1));
+    await eventually(async () => expect((await entries(functions)).length).toBe(1));
     const startedMs = Date.now();
     await functions.stop();
     expect(Date.now() - startedMs).toBeLessThan(3_000);
@@ -176,7 +175,7 @@ describe("a queue with sessions", () => {
     }
     expect(Math.max(...(await entries(functions)).map(({ running = 0 }) => running))).toBe(3);
     expect((await entries(functions))[0]?.metadata).toMatchObject({ sessionId: "a" });
-    await vi.waitFor(async () => expect(await left(bus, "reports")).toEqual([]));
+    await eventually(async () => expect(await left(bus, "reports")).toEqual([]));
   });
 
   test("works on more sessions than it holds at a time", async () => {
@@ -204,9 +203,9 @@ describe("a queue with sessions", () => {
     await bus.stop();
     const again = await broker(bus.port);
     await send(again, "reports", report("a", "after"), report("b", "also"));
-    await untilDone(functions, 3, 15_000);
+    await untilDone(functions, 3);
     expect((await done(functions)).sort()).toEqual(["after", "also", "before"]);
-  }, 30_000);
+  });
 
   test("starts when the broker comes up after the host", async () => {
     const bus = await broker();
@@ -215,14 +214,14 @@ describe("a queue with sessions", () => {
     const later = await broker(bus.port);
     await send(later, "reports", report("a", "late"));
     await send(later, "requests", { body: { text: "late too" } });
-    await untilDone(functions, 2, 15_000);
-  }, 30_000);
+    await untilDone(functions, 2);
+  });
 
   test("is left at once when the host stops, and the next host takes over what was not done", async () => {
     const bus = await broker();
     const first = await host(bus, { maxConcurrentSessions: 1 });
     await send(bus, "reports", report("a", "one", { workMs: 200 }), report("a", "two", { workMs: 200 }));
-    await vi.waitFor(async () => expect((await entries(first)).length).toBe(1));
+    await eventually(async () => expect((await entries(first)).length).toBe(1));
     const startedMs = Date.now();
     await first.stop();
     expect(Date.now() - startedMs).toBeLessThan(2_000);
@@ -234,11 +233,11 @@ describe("a queue with sessions", () => {
 });
 
 test("a function that runs longer than the lock of its message gets it once, with sessions and without", async () => {
-  const bus = await broker(0, 1_000);
+  const bus = await broker(0, 2_000);
   const functions = await host(bus);
-  await send(bus, "requests", { body: { text: "plain", workMs: 2_500 } });
-  await send(bus, "reports", { sessionId: "a", body: { text: "ordered", workMs: 2_500 } });
+  await send(bus, "requests", { body: { text: "plain", workMs: 4_500 } });
+  await send(bus, "reports", { sessionId: "a", body: { text: "ordered", workMs: 4_500 } });
   await untilDone(functions, 2);
-  await vi.waitFor(async () => expect([await left(bus, "requests"), await left(bus, "reports")]).toEqual([[], []]));
+  await eventually(async () => expect([await left(bus, "requests"), await left(bus, "reports")]).toEqual([[], []]));
   expect((await entries(functions)).filter(({ message }) => message).length).toBe(2);
-}, 15_000);
+});

@@ -1,8 +1,9 @@
 import { request as httpRequest } from "node:http";
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { createHost, type FunctionsHost, type HostOptions } from "../../local/functions-host/host.ts";
 import { type HostLogEntry } from "../../local/functions-host/log.ts";
 import { bundled } from "./fixtures/bundled.ts";
+import { eventually } from "../setup/eventually.ts";
 
 const settings = { WATCHDOG_CRON: "0 */5 * * * *", PLAIN_QUEUE: "requests", FIXTURE_SETTING: "from the settings" };
 const hostJson = {
@@ -224,9 +225,9 @@ test("a timer runs at each occurrence of its schedule by the clock, and when it 
   expect(due?.at).toBe(Date.parse("2026-11-22T10:05:00Z"));
   now = new Date("2026-11-22T10:05:00Z");
   due?.callback();
-  await vi.waitFor(() => expect(due?.at).toBe(now.getTime()));
+  await eventually(() => expect(due?.at).toBe(now.getTime()));
   due?.callback();
-  await vi.waitFor(() => expect(due?.at).toBe(Date.parse("2026-11-22T10:10:00Z")));
+  await eventually(() => expect(due?.at).toBe(Date.parse("2026-11-22T10:10:00Z")));
   await host.fireTimer("watchdog", { isPastDue: true });
   const { timer } = await seen(host);
   expect(timer).toEqual([
@@ -252,7 +253,7 @@ describe("the host's own paths", () => {
       fetch(`${host.url}/admin/functions/${name}`, { method: "POST", body, headers: { "content-type": type } });
     expect((await post("plain", '{"input":"{\\"text\\":\\"by hand\\"}"}')).status).toBe(202);
     expect((await post("watchdog", "{}")).status).toBe(202);
-    await vi.waitFor(async () => expect((await seen(host)).queue[0]?.message).toEqual({ text: "by hand" }));
+    await eventually(async () => expect((await seen(host)).queue[0]?.message).toEqual({ text: "by hand" }));
     expect((await seen(host)).timer.length).toBe(1);
     expect((await post("echo", "{}")).status).toBe(400);
     expect((await post("nobody", "{}")).status).toBe(404);
@@ -300,7 +301,7 @@ test("the application sees the settings in its environment while the host runs, 
 test("stop waits for the invocation that is under way, and its caller gets the answer", async () => {
   const host = await start({ hostJson: { ...hostJson, functionTimeout: "00:01:00" } });
   const answer = fetch(`${host.url}/slow/200`);
-  await vi.waitFor(() => expect(host.logged.some(({ message }) => message === "began")).toBe(true));
+  await eventually(() => expect(host.logged.some(({ message }) => message === "began")).toBe(true));
   await host.stop();
   expect((await answer).status).toBe(200);
   await expect(fetch(`${host.url}/nothing`)).rejects.toThrow();

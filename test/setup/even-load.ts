@@ -14,6 +14,7 @@ const longest = [
   "scenarios/choices",
   "worker/full-load/load-tables",
   "worker/source/source-watch",
+  "worker/incremental-sync/sql-backlog",
   "scenarios/environment",
   "fidelity/histories",
   "faults/fault-walk",

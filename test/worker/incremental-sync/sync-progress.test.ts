@@ -19,7 +19,7 @@ test("what a worker before had applied is shown until the sync has a position of
   board.change({ appliedLsn: "0/10" });
   const migration = { source: source.server, job: { taskId: randomUUID() }, board } as Migration;
   const progress = new SyncProgress(migration, "slot");
-  const sync = new IncrementalSync({} as SyncOptions); // never connected: the source's name is not resolved, say
+  const sync = new IncrementalSync({ ownership: { taskId: randomUUID(), epoch: 1 } } as SyncOptions); // never connected: the source's name is not resolved, say
   await progress.measure(sync);
   expect(board.database.appliedLsn).toBe("0/10");
   await progress.close(sync);
