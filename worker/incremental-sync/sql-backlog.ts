@@ -4,7 +4,7 @@ import { bytesBetween, formatLsn, laterLsn, type Lsn, parseLsn } from "../../con
 import { connect } from "../postgres/connect.ts";
 import { quoteLiteral, quoteName } from "../postgres/quote.ts";
 import { type Server } from "../postgres/server.ts";
-import { catchUpPurpose, catchUpSlot, dropCatchUpSlots } from "../source/slot.ts";
+import { catchUpPurpose, catchUpSlot } from "../source/slot.ts";
 import { type ChangeSource, type Frame, SourceEnd } from "./change-source.ts";
 import { haveSmallTransactions } from "./small-transactions.ts";
 import { type Chunk, CHUNK_COLUMNS, type ChunkSize, COMMIT, SqlReader } from "./sql-reader.ts";
@@ -107,7 +107,7 @@ interface Look {
  * no message for each change: why, and what it costs, is in docs/decisions/catch-up-by-sql.md. It has a slot of its own, a copy of
  * the migration's, which moves on with what is read; the migration's own slot moves on with what is durable on the target. Two
  * sessions take turns: while the rows of one chunk are read, the other session decodes the next one. Whoever opens it drops the slot
- * once it is over (dropCatchUpSlots); so does whoever opens the next one.
+ * once it is over, by a session of another purpose (dropCatchUpSlots).
  */
 export class SqlBacklog implements ChangeSource {
   readonly #source: Server;
@@ -140,7 +140,6 @@ export class SqlBacklog implements ChangeSource {
     const control = await connect(source, { purpose: catchUpPurpose(taskId) });
     const backlog = new SqlBacklog(source, options, control);
     try {
-      await dropCatchUpSlots(control, options.slot, taskId, options.epoch);
       if ((await backlog.#isLarge()) && (isKnownSmall || (await backlog.#isSmall()))) {
         await backlog.#start();
         return backlog;

@@ -1,13 +1,12 @@
 import { type Socket } from "node:net";
 import type pg from "pg";
 import { connect } from "../postgres/connect.ts";
+import { CopyExchange } from "../postgres/pipe-copy.ts";
 import { type RawSession, takeOver } from "../postgres/raw-session.ts";
 import { type Server } from "../postgres/server.ts";
 import { waitsWhen } from "../postgres/silence.ts";
-import { type Exchange } from "../postgres/wire/exchanges.ts";
 import { MessageReader } from "../postgres/wire/message-reader.ts";
 import { BACKEND } from "../postgres/wire/message-types.ts";
-import { parseServerError, type ServerError } from "../postgres/wire/server-error.ts";
 import { FRAME_HEADER_BYTES, type Frame } from "./change-source.ts";
 import { SocketValve } from "./socket-valve.ts";
 
@@ -130,7 +129,7 @@ export class SqlReader {
 
   async #copy(sql: string, onCopyBytes: (bytes: Buffer) => void): Promise<void> {
     const { reader } = this.#raw;
-    const answer = new CopyAnswer(() => (reader.passesCopyData = true));
+    const answer = new CopyExchange(() => (reader.passesCopyData = true));
     await this.#raw.exchange(answer, (writer) => writer.query(sql), { onCopyBytes });
     reader.passesCopyData = false;
     if (answer.error) throw answer.error;
@@ -143,21 +142,5 @@ export class SqlReader {
     size.messages++;
     if (bytes[at + MESSAGE_AT] === COMMIT) size.transactions++;
     return { bytes, start: at + MESSAGE_AT - FRAME_HEADER_BYTES, end, sentAtMs: this.#sentAtMs };
-  }
-}
-
-/** The answer to a COPY TO STDOUT whose rows go elsewhere. */
-class CopyAnswer implements Exchange {
-  error: ServerError | undefined;
-  readonly #onStart: () => void;
-
-  constructor(onStart: () => void) {
-    this.#onStart = onStart;
-  }
-
-  onMessage(type: number, body: Buffer): boolean {
-    if (type === BACKEND.copyOutResponse) this.#onStart();
-    else if (type === BACKEND.errorResponse) this.error = parseServerError(body);
-    return type === BACKEND.readyForQuery;
   }
 }

@@ -347,10 +347,8 @@ export class IncrementalSync {
 
   /** @returns undefined where the stream is the better way. */
   async #openBacklog(connection: SyncConnection, applied: Applied, signal: AbortSignal): Promise<ChangeSource | undefined> {
-    if (!this.#mayReadBySql(applied)) {
-      if (this.#hasBacklogSlot) await this.#dropBacklogSlot();
-      return undefined;
-    }
+    if (this.#hasBacklogSlot) await this.#dropBacklogSlot();
+    if (!this.#mayReadBySql(applied)) return undefined;
     const isKnownSmall = this.#hasSmall;
     this.#hasSmall = false;
     this.#noBacklogBeforeMs = performance.now() + (this.#options.sqlBacklogAgainMs ?? BACKLOG_AGAIN_MS);

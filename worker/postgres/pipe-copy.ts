@@ -56,8 +56,8 @@ export async function pipeCopy(copy: PipeCopy, options: PipeCopyOptions = {}): P
   }
 }
 
-/** Collects the answer of one side of a COPY. */
-class CopyExchange implements Exchange {
+/** Collects the answer of one side of a COPY, whose rows go another way. */
+export class CopyExchange implements Exchange {
   tag = "";
   error: ServerError | undefined;
   hasStarted = false;

@@ -39,7 +39,7 @@ describe.each(["13", "17"] as const)("a backlog of small transactions of Postgre
   });
   afterEach(() => pair.drop());
 
-  const start = (beforeIt: () => Promise<unknown>, more: Partial<SyncOptions> = {}) =>
+  const start = (beforeIt: () => Promise<unknown>, more: Partial<SyncOptions> & { readonly epoch?: number } = {}) =>
     startSync(pair, "pgoutput", LIMITS, undefined, {
       beforeIt: async () => {
         await beforeIt();
@@ -70,6 +70,18 @@ describe.each(["13", "17"] as const)("a backlog of small transactions of Postgre
     await pair.source.query(SMALL(100));
     await sync.caughtUp();
     await expectSame();
+    await sync.stop();
+  });
+
+  test("is read by SQL after a worker that left its slot behind, too", async () => {
+    const left =
+      "SELECT pg_copy_logical_replication_slot(slot_name, slot_name || '_c1') FROM pg_replication_slots WHERE database = current_database()";
+    const leaveSlot = (): Promise<unknown> => pair.source.query(left);
+    const sync = await start(() => leaveSlot().then(() => pair.source.query(SMALL(4_000))), { epoch: 2 });
+    await sync.caughtUp();
+    await expect.poll(() => events).toEqual(["began", "BacklogRead: the backlog was read"]);
+    await expectSame();
+    await expect.poll(slotsLeft).toEqual([]);
     await sync.stop();
   });
 

@@ -20,17 +20,20 @@ export async function startSync(
   onOpening: (controller: AbortController) => void = () => undefined,
   {
     beforeIt = () => Promise.resolve(),
+    epoch = 1,
     ...more
   }: Partial<SyncOptions> & {
     /** Runs when the slot is there, and before anybody reads it. */
     readonly beforeIt?: () => Promise<unknown>;
+    /** Later than 1: a worker was there before. */
+    readonly epoch?: number;
   } = {},
 ) {
   const taskId = randomUUID();
   const slot = `s_${taskId.slice(0, 8)}`;
-  const ownership = { taskId, epoch: 1 };
+  const ownership = { taskId, epoch };
   const target = await connect(pair.target.server, { purpose: "test" });
-  await takeOver(target, 1, { taskId, sourceDatabase: pair.source.name, slot, publication: "p", plugin });
+  await takeOver(target, epoch, { taskId, sourceDatabase: pair.source.name, slot, publication: "p", plugin });
   await pair.source.query("CREATE PUBLICATION p FOR ALL TABLES");
   const { rows } = await pair.source.query("SELECT lsn::text AS lsn FROM pg_create_logical_replication_slot($1, $2)", [slot, plugin]);
   const slotLsn = parseLsn(String(rows[0]?.["lsn"]));
