@@ -6,7 +6,6 @@ import { type RawSession, takeOver } from "../postgres/raw-session.ts";
 import { type Server } from "../postgres/server.ts";
 import { waitsWhen } from "../postgres/silence.ts";
 import { MessageReader } from "../postgres/wire/message-reader.ts";
-import { BACKEND } from "../postgres/wire/message-types.ts";
 import { FRAME_HEADER_BYTES, type Frame } from "./change-source.ts";
 import { SocketValve } from "./socket-valve.ts";
 
