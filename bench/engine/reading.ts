@@ -118,7 +118,7 @@ async function byStream(source: BenchServer, end: string, rests: boolean): Promi
 
 async function bySqlBacklog(source: BenchServer): Promise<void> {
   const controller = new AbortController();
-  const backlog = await SqlBacklog.open(serverOf(source), {
+  const backlog = await SqlBacklog.find(serverOf(source), {
     slot: SLOT,
     taskId: DATABASE,
     epoch: 1,
@@ -129,13 +129,14 @@ async function bySqlBacklog(source: BenchServer): Promise<void> {
     publications: ["bench"],
     sourceVersionNum: 170_000,
     clientEncoding: "UTF8",
-    decodingMemoryMB: undefined,
+  });
+  if (!backlog) throw new Error("there is no backlog");
+  await backlog.read({
     signal: controller.signal,
     onMessage: () => undefined,
     onKeepAlive: () => undefined,
     isIdle: () => true,
   });
-  if (!backlog) throw new Error("there is no backlog");
   const end = await backlog.failed(controller.signal).catch((thrown: unknown) => thrown);
   if (!(end instanceof BacklogRead)) throw end;
   await backlog.close();

@@ -207,7 +207,7 @@ function groupsOf(messages: readonly Buffer[], targets: ReadonlyMap<string, Sync
   };
   for (const message of messages) {
     const event = decoder.decode(message);
-    if (event.kind === "change") changes.push(event.change);
+    if (event.kind === "insert" || event.kind === "update") changes.push(event);
     if (changes.length === GROUP_CHANGES) close();
   }
   close();

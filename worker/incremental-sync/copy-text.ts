@@ -31,18 +31,12 @@ export function* copyText(rows: readonly Tuple[], positions: readonly number[]):
       piece = Buffer.allocUnsafe(Math.max(PIECE_BYTES, sizeMax));
       length = 0;
     }
-    length = writeRow(piece, length, { row, offsets, positions });
+    length = writeRow(piece, length, row, offsets, positions);
   }
   if (length > 0) yield piece.subarray(0, length);
 }
 
-interface RowToWrite {
-  readonly row: Tuple;
-  readonly offsets: readonly number[];
-  readonly positions: readonly number[];
-}
-
-function writeRow(into: Buffer, start: number, { row, offsets, positions }: RowToWrite): number {
+function writeRow(into: Buffer, start: number, row: Tuple, offsets: readonly number[], positions: readonly number[]): number {
   let length = start;
   for (let n = 0; n < positions.length; n++) {
     if (n > 0) into[length++] = 0x09;
@@ -58,17 +52,22 @@ function writeRow(into: Buffer, start: number, { row, offsets, positions }: RowT
   return length;
 }
 
+/** Few values have anything to escape: they are copied first, and written again only if it was seen that they do. */
 function writeEscaped(into: Buffer, start: number, bytes: Buffer, from: number, to: number): number {
   let length = start;
+  let escapes = 0;
+  for (let n = from; n < to; n++) {
+    const byte = bytes[n] as number;
+    into[length++] = byte;
+    escapes |= ESCAPES[byte] as number;
+  }
+  if (escapes === 0) return length;
+  length = start;
   for (let n = from; n < to; n++) {
     const byte = bytes[n] as number;
     const escape = ESCAPES[byte] as number;
-    if (escape === 0) {
-      into[length++] = byte;
-    } else {
-      into[length++] = 0x5c;
-      into[length++] = escape;
-    }
+    if (escape !== 0) into[length++] = 0x5c;
+    into[length++] = escape === 0 ? byte : escape;
   }
   return length;
 }

@@ -11,7 +11,7 @@ import { truncationOf } from "./truncation.ts";
 export type StreamEvent =
   /** When it was committed on the source, where the plugin says it so early; 0 where it does not. */
   | { readonly kind: "begin"; readonly committedAtMs: number }
-  | { readonly kind: "change"; readonly change: Change }
+  | Change
   | { readonly kind: "commit"; readonly endLsn: Lsn; readonly committedAtMs: number; readonly streamedXid?: number }
   /** Changes of a transaction that has not ended follow, until it pauses; it ends with a commit of its xid or is undone. */
   | { readonly kind: "streamed"; readonly xid: number }
@@ -149,9 +149,8 @@ export class PgoutputDecoder {
 
   #event(change: RowChange): StreamEvent {
     const { parts } = change.table.definition;
-    if (parts === undefined || this.#commitLsn >= parts.alikeFrom) return { kind: "change", change };
-    const left = changeOfParts(change, parts, (lsn) => this.#commitLsn >= lsn);
-    return left ? { kind: "change", change: left } : NOTHING;
+    if (parts === undefined || this.#commitLsn >= parts.alikeFrom) return change;
+    return changeOfParts(change, parts, (lsn) => this.#commitLsn >= lsn) ?? NOTHING;
   }
 
   #truncation({ relationIds, cascade, restartIdentity }: Extract<PluginMessage, { kind: "truncate" }>): StreamEvent {
@@ -159,6 +158,6 @@ export class PgoutputDecoder {
     if (tables.length === 0) return NOTHING;
     const listed = relationIds.filter((id) => this.#tables.get(id) !== undefined || this.#suspended.has(id));
     const sparesOthers = tables.length < listed.length;
-    return { kind: "change", change: truncationOf(tables, { cascade, restartIdentity, sparesOthers }, this.#targets) };
+    return truncationOf(tables, { cascade, restartIdentity, sparesOthers }, this.#targets);
   }
 }

@@ -7,6 +7,7 @@ import { type Server } from "../postgres/server.ts";
 import { catchUpPurpose, catchUpSlot } from "../source/slot.ts";
 import { type ChangeSource, type Frame, SourceEnd } from "./change-source.ts";
 import { haveSmallTransactions } from "./small-transactions.ts";
+import { decodingMemory } from "./source-settings.ts";
 import { type Chunk, CHUNK_COLUMNS, type ChunkSize, COMMIT, SqlReader } from "./sql-reader.ts";
 
 const MEGABYTE = 1024 * 1024;
@@ -69,7 +70,12 @@ export interface SqlBacklogOptions {
   readonly publications: readonly string[];
   readonly sourceVersionNum: number;
   readonly clientEncoding: string;
-  readonly decodingMemoryMB: number | undefined;
+  /** logical_decoding_work_mem of the sessions; 0 or left out: what suits the source. */
+  readonly decodingMemoryMB?: number;
+}
+
+/** What is needed once it is read. */
+export interface SqlBacklogReading {
   readonly signal: AbortSignal;
   readonly onMessage: (frame: Frame) => void;
   readonly onKeepAlive: (sentLsn: Lsn, sentAtMs: number) => void;
@@ -131,25 +137,37 @@ export class SqlBacklog implements ChangeSource {
   }
 
   /**
-   * @returns undefined when there is no backlog that is large enough, or none of small transactions.
+   * Looks for a backlog. What is found must be closed, whether or not it is read.
+   * @returns undefined when there is none that is large enough, or none of small transactions.
    * @throws BacklogFailed when the source does not take part; what connecting throws.
    */
-  static async open(source: Server, options: SqlBacklogOptions): Promise<SqlBacklog | undefined> {
+  static async find(source: Server, options: SqlBacklogOptions): Promise<SqlBacklog | undefined> {
     const { taskId, sourceVersionNum, isKnownSmall } = options;
     if (sourceVersionNum < SQL_BACKLOG_SINCE) return undefined;
     const control = await connect(source, { purpose: catchUpPurpose(taskId) });
     const backlog = new SqlBacklog(source, options, control);
     try {
-      if ((await backlog.#isLarge()) && (isKnownSmall || (await backlog.#isSmall()))) {
-        await backlog.#start();
-        return backlog;
-      }
+      if ((await backlog.#isLarge()) && (isKnownSmall || (await backlog.#isSmall()))) return backlog;
     } catch (thrown) {
       await backlog.close();
       throw new BacklogFailed(thrown);
     }
     await control.end();
     return undefined;
+  }
+
+  /**
+   * Begins to read it.
+   * @throws BacklogFailed when the source does not take part.
+   */
+  async read(reading: SqlBacklogReading): Promise<void> {
+    try {
+      await this.#start(reading);
+    } catch (thrown) {
+      await this.close();
+      throw new BacklogFailed(thrown);
+    }
+    this.#read(reading).catch((thrown: unknown) => this.#end.come(new BacklogFailed(thrown)));
   }
 
   failed(signal: AbortSignal): Promise<never> {
@@ -200,9 +218,10 @@ export class SqlBacklog implements ChangeSource {
     return haveSmallTransactions(Number(rows[0]?.messages), Number(rows[0]?.commits));
   }
 
-  async #start(): Promise<void> {
-    const { slot, taskId, epoch, startLsn, clientEncoding, decodingMemoryMB, signal, onMessage } = this.#options;
-    const session = { purpose: catchUpPurpose(taskId), clientEncoding, settings: settingsOf(decodingMemoryMB) };
+  async #start({ signal, onMessage }: SqlBacklogReading): Promise<void> {
+    const { slot, taskId, epoch, startLsn, sourceVersionNum, clientEncoding, decodingMemoryMB } = this.#options;
+    const settings = settingsOf(await decodingMemory(this.#source, sourceVersionNum, decodingMemoryMB));
+    const session = { purpose: catchUpPurpose(taskId), clientEncoding, settings };
     const onFrame = (frame: Frame): void => {
       if (!this.#end.hasCome) onMessage(frame);
     };
@@ -213,10 +232,9 @@ export class SqlBacklog implements ChangeSource {
       await this.#moveOn(copy, startLsn);
     };
     await allSettled([makeSlot(), open(), open()]);
-    this.#read().catch((thrown: unknown) => this.#end.come(new BacklogFailed(thrown)));
   }
 
-  async #read(): Promise<void> {
+  async #read({ signal, onKeepAlive, isIdle }: SqlBacklogReading): Promise<void> {
     const { slot, epoch, startLsn } = this.#options;
     let chunk = this.#ask(0, startLsn);
     for (let turn = 1; ; turn++) {
@@ -225,9 +243,15 @@ export class SqlBacklog implements ChangeSource {
       const next = this.#goesOn(look) ? this.#ask(turn, look.readTo) : undefined;
       const size = await within(READING_MS_MAX, chunk.take(look.clockMs), "the target did not take a part of it");
       if (this.#end.hasCome) return;
-      this.#options.onKeepAlive(look.readTo, look.clockMs);
+      onKeepAlive(look.readTo, look.clockMs);
       await this.#letGo(LET_GO_BYTES);
-      if (!next) return await this.#handOver(look);
+      if (!next) {
+        // The stream begins where the slot is: it must not decode all of that again.
+        while (!isIdle()) await sleep(IDLE_POLL_MS, undefined, { signal });
+        onKeepAlive(look.readTo, look.clockMs);
+        await this.#letGo(0);
+        return void this.#end.come(new BacklogRead());
+      }
       this.#adapt(size);
       chunk = next;
     }
@@ -294,14 +318,6 @@ export class SqlBacklog implements ChangeSource {
       "SELECT pg_replication_slot_advance(slot_name, $2::pg_lsn) FROM pg_replication_slots WHERE slot_name = $1 AND confirmed_flush_lsn < $2::pg_lsn",
       [slot, formatLsn(to)],
     );
-  }
-
-  /** The stream begins where the slot is: it must not decode all of that again. */
-  async #handOver({ readTo, clockMs }: Look): Promise<void> {
-    while (!this.#options.isIdle()) await sleep(IDLE_POLL_MS, undefined, { signal: this.#options.signal });
-    this.#options.onKeepAlive(readTo, clockMs);
-    await this.#letGo(0);
-    this.#end.come(new BacklogRead());
   }
 }
 

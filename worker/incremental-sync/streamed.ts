@@ -7,7 +7,7 @@ import { type SyncTarget } from "./sync-table.ts";
 const STREAMING_SINCE = 140_000;
 
 /** Past it the source sends what it has of a transaction instead of holding more: logical_decoding_work_mem of a stream that streams. */
-export const STREAMED_PIECE_MB = 16;
+export const STREAMED_PIECE_MB = 8;
 
 /** So long may what is up to date wait for a transaction that has not ended. */
 const WAIT_MS_MAX = 5_000;

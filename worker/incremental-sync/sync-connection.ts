@@ -114,11 +114,24 @@ export class SyncConnection {
     if (event.kind !== "nothing") this.#lastFrame = frame; // a relation is sent without a position
     if (event.kind === "learning") this.#isLearning = true;
     this.#passedBytes += frame.end - frame.start;
-    if (event.kind === "begin") builder.begin();
-    else if (event.kind === "change") this.#add(event.change, frame);
-    else if (event.kind === "commit") builder.commit(event.endLsn, event.committedAtMs, event.streamedXid);
-    else this.#takeStreamed(event);
-    if (event.kind === "begin" || event.kind === "commit") this.#noteDelay(event, frame);
+    switch (event.kind) {
+      case "insert":
+      case "update":
+      case "delete":
+      case "truncate":
+        this.#add(event, frame);
+        break;
+      case "begin":
+        builder.begin();
+        this.#noteDelay(event, frame);
+        break;
+      case "commit":
+        builder.commit(event.endLsn, event.committedAtMs, event.streamedXid);
+        this.#noteDelay(event, frame);
+        break;
+      default:
+        this.#takeStreamed(event);
+    }
     onPending(builder.pendingChanges + this.#applyingChanges);
     this.#pump();
   }

@@ -1,16 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { bytesBetween, laterLsn, type Lsn, LSN_ZERO } from "../../contracts/lsn.ts";
 import { asciiSql } from "../postgres/ascii-sql.ts";
-import { withConnection } from "../postgres/connect.ts";
 import { SQL_ASCII } from "../postgres/encoding.ts";
 import { takeOver } from "../postgres/raw-session.ts";
 import { backoffMs } from "../postgres/retry.ts";
 import { type Server } from "../postgres/server.ts";
-import { dropCatchUpSlots } from "../source/slot.ts";
-import { type Ownership } from "../target/ownership.ts";
 import { type Applied, Applier, isHalfApplied } from "./apply.ts";
 import { ApplySession, openApplySession } from "./apply-session.ts";
-import { type ChangeSource, FRAME_HEADER_BYTES, frameLsn } from "./change-source.ts";
+import { FRAME_HEADER_BYTES, frameLsn } from "./change-source.ts";
+import { CatchUp, type CatchUpOptions } from "./catch-up.ts";
 import { type ChangeCounts } from "./counts.ts";
 import { PgoutputDecoder } from "./decoder.ts";
 import { type Group, GroupBuilder, type GroupLimits } from "./group.ts";
@@ -18,7 +16,7 @@ import { type LaneOptions, Lanes } from "./lanes.ts";
 import { ReplicationStream } from "./replication-stream.ts";
 import { ManySmallTransactions } from "./small-transactions.ts";
 import { decodingMemory, readServerEncoding } from "./source-settings.ts";
-import { BacklogFailed, BacklogRead, SqlBacklog } from "./sql-backlog.ts";
+import { BacklogFailed, BacklogRead, type SqlBacklog } from "./sql-backlog.ts";
 import { sourceNameReader } from "./source-names.ts";
 import { SourceTypes } from "./source-types.ts";
 import { isInVain, mayStream, STREAMED_PIECE_MB, StreamedInVain } from "./streamed.ts";
@@ -29,37 +27,19 @@ import { CommitLearned, type LearnedCommits, TestDecodingDecoder } from "./text-
 /** A sync that ran for so long before it broke was well: the next wait starts short again. */
 const HEALTHY_MS = 60_000;
 
-/** A backlog that was looked for is not looked for again so soon; one that could not be read by SQL later still. */
-const BACKLOG_AGAIN_MS = 60_000;
-const BACKLOG_FAILED_MS = 600_000;
-
 /**
  * Staging tables are small and joined to large ones by their key: any plan but the index would read the large table
  * whole. The planner cannot know it, since staging tables have no statistics.
  */
 const APPLY_SESSION = { enable_seqscan: "off", enable_hashjoin: "off", enable_mergejoin: "off", client_min_messages: "error" };
 
-export interface SyncOptions {
-  readonly source: Server;
+export interface SyncOptions extends CatchUpOptions {
   readonly target: Server;
-  readonly ownership: Ownership;
-  readonly slot: string;
-  /** Asked at each connection. */
-  readonly publications: () => readonly string[];
-  readonly plugin: "pgoutput" | "test_decoding";
-  readonly sourceVersionNum: number;
-  readonly clientEncoding: string;
   /** Whether the target's role may set session_replication_role. */
   readonly canBeReplica: boolean;
   readonly limits: GroupLimits;
-  /** logical_decoding_work_mem of the stream; 0 or left out: what suits the source. */
-  readonly decodingMemoryMB?: number;
   /** Whether large transactions may be taken before they end, where the source can send them so; left out: they may. */
   readonly streamsLarge?: boolean;
-  /** From how many bytes of WAL on a backlog of small transactions is read by SQL, where it can be; left out: never. */
-  readonly sqlBacklogBytes?: number;
-  /** How long after one that was looked for the next one is, in milliseconds; left out: a minute. */
-  readonly sqlBacklogAgainMs?: number;
   /** The tables of the migration by tableKey. Read anew at each connection, since a table may have been mended. */
   readonly tables: () => Promise<ReadonlyMap<string, SyncTarget>>;
   /** The position in the target's bookkeeping; read anew at each connection. */
@@ -102,6 +82,7 @@ export class IncrementalSync {
   readonly #waiting: { readonly lsn: Lsn; readonly resolve: () => void }[] = [];
   readonly #learned: LearnedCommits = new Map();
   readonly #missedTypes = new Set<number>();
+  readonly #catchUp: CatchUp;
   readonly #between: BetweenConnections[] = [];
   #interrupt: () => void = () => undefined;
   #onRepaired: () => void = () => undefined;
@@ -110,13 +91,6 @@ export class IncrementalSync {
   #mayGoBack = false;
   /** What was streamed in vain up to here is read without streaming. */
   #plainUpTo = LSN_ZERO;
-  /** There is a backlog of many small transactions. */
-  #hasSmall = false;
-  /** A slot that a backlog was read by may be there, of this worker or of one before, and keeps WAL. */
-  #hasBacklogSlot: boolean;
-  /** Since it was opened nothing else is looked for. */
-  #isReadingBySql = false;
-  #noBacklogBeforeMs = -Infinity;
   #sourceLsn = LSN_ZERO;
   #position = 0n as Lsn;
   #recordedPosition = 0n as Lsn;
@@ -126,7 +100,7 @@ export class IncrementalSync {
 
   constructor(options: SyncOptions) {
     this.#options = options;
-    this.#hasBacklogSlot = options.ownership.epoch > 1;
+    this.#catchUp = new CatchUp(options);
   }
 
   /** Every source commit before it is durable on the target. */
@@ -204,11 +178,11 @@ export class IncrementalSync {
         // Nothing broke: work between two connections was asked for, or the stream is read again with what was learned.
         if (failure instanceof Interrupted || failure instanceof CommitLearned) continue;
         if (failure instanceof ManySmallTransactions) {
-          this.#hasSmall = true;
+          this.#catchUp.metSmall();
           continue;
         }
         if (failure instanceof BacklogRead || failure instanceof BacklogFailed) {
-          if (failure instanceof BacklogFailed) this.#noBacklogBeforeMs = performance.now() + BACKLOG_FAILED_MS;
+          if (failure instanceof BacklogFailed) this.#catchUp.failed();
           this.#options.onSqlBacklog?.(failure);
           continue;
         }
@@ -280,7 +254,7 @@ export class IncrementalSync {
     const { ownership, limits, lanes } = this.#options;
     const applied = await this.#options.position();
     this.#beginAt(applied.position);
-    const targets = await this.#options.tables();
+    const { targets, backlog } = await this.#lookAround(applied);
     const [first, ...others] = sessions as [ApplySession, ...ApplySession[]];
     const connection = new SyncConnection({
       applier: new Applier(first, new Lanes(others, lanes?.changesMin ?? 0), ownership, applied),
@@ -291,11 +265,10 @@ export class IncrementalSync {
       onPending: (count) => (this.#pendingChanges = count),
       isAwaited: () => this.#waiting.length > 0,
       confirmable: (lsn) => this.#confirmable(lsn),
-      leavesSmall: () => this.#isFarBehind && this.#mayReadBySql(applied),
+      leavesSmall: () => this.#catchUp.isWorthIt(applied, bytesBetween(this.#position, this.#sourceLsn)),
     });
-    const backlog = await this.#openBacklog(connection, applied, signal);
-    this.#isReadingBySql = backlog !== undefined;
     const streams = !backlog && this.#streamsFrom(applied, targets);
+    if (backlog) await this.#readBacklog(backlog, connection, signal);
     const stream = backlog ?? (await this.#openStream(connection, applied.position, streams, signal));
     connection.attach(stream);
     this.#options.onConnected();
@@ -334,52 +307,23 @@ export class IncrementalSync {
     return mayStream({ plugin, sourceVersionNum, startLsn: applied.position, targets });
   }
 
-  /** Whether a backlog may be read by SQL now. */
-  #mayReadBySql(applied: Applied): boolean {
-    const { plugin, sqlBacklogBytes = 0 } = this.#options;
-    const isWanted = plugin === "pgoutput" && sqlBacklogBytes > 0 && !isHalfApplied(applied);
-    return isWanted && (this.#hasSmall || performance.now() >= this.#noBacklogBeforeMs);
+  /** What a connection begins with: the tables, and a backlog where there is one to read by SQL. Nothing stays open when either fails. */
+  async #lookAround(applied: Applied): Promise<{ targets: ReadonlyMap<string, SyncTarget>; backlog: SqlBacklog | undefined }> {
+    const finding = this.#catchUp.find(applied, this.#confirmable(applied.position));
+    const [tables, found] = await Promise.allSettled([this.#options.tables(), finding]);
+    if (tables.status === "fulfilled" && found.status === "fulfilled") return { targets: tables.value, backlog: found.value };
+    if (found.status === "fulfilled") await found.value?.close();
+    throw tables.status === "rejected" ? tables.reason : (found as PromiseRejectedResult).reason;
   }
 
-  get #isFarBehind(): boolean {
-    return !this.#isReadingBySql && bytesBetween(this.#position, this.#sourceLsn) >= (this.#options.sqlBacklogBytes ?? Infinity);
-  }
-
-  /** @returns undefined where the stream is the better way. */
-  async #openBacklog(connection: SyncConnection, applied: Applied, signal: AbortSignal): Promise<ChangeSource | undefined> {
-    if (this.#hasBacklogSlot) await this.#dropBacklogSlot();
-    if (!this.#mayReadBySql(applied)) return undefined;
-    const isKnownSmall = this.#hasSmall;
-    this.#hasSmall = false;
-    this.#noBacklogBeforeMs = performance.now() + (this.#options.sqlBacklogAgainMs ?? BACKLOG_AGAIN_MS);
-    this.#hasBacklogSlot = true;
-    const { source, ownership, slot, sourceVersionNum, clientEncoding, decodingMemoryMB, sqlBacklogBytes = 0 } = this.#options;
-    const backlog = await SqlBacklog.open(source, {
-      slot,
-      ...ownership,
-      startLsn: applied.position,
-      confirmedLsn: this.#confirmable(applied.position),
-      bytesMin: sqlBacklogBytes,
-      isKnownSmall,
-      publications: this.#options.publications(),
-      sourceVersionNum,
-      clientEncoding,
-      decodingMemoryMB: await decodingMemory(source, sourceVersionNum, decodingMemoryMB),
+  async #readBacklog(backlog: SqlBacklog, connection: SyncConnection, signal: AbortSignal): Promise<void> {
+    await this.#catchUp.read(backlog, {
       signal,
       onMessage: (frame) => connection.onMessage(frame),
       onKeepAlive: (lsn, sentAtMs) => connection.onKeepAlive(lsn, sentAtMs),
       isIdle: () => connection.isIdle,
     });
-    this.#hasBacklogSlot = backlog !== undefined;
-    if (backlog) this.#options.onSqlBacklog?.("began");
-    return backlog;
-  }
-
-  async #dropBacklogSlot(): Promise<void> {
-    const { source, slot, ownership } = this.#options;
-    const { taskId, epoch } = ownership;
-    await withConnection(source, { purpose: "slot" }, (client) => dropCatchUpSlots(client, slot, taskId, epoch));
-    this.#hasBacklogSlot = false;
+    this.#options.onSqlBacklog?.("began");
   }
 
   async #openStream(connection: SyncConnection, startLsn: Lsn, streams: boolean, signal: AbortSignal): Promise<ReplicationStream> {

@@ -180,16 +180,15 @@ export class TestDecodingDecoder {
   #event(change: RowChange): StreamEvent {
     const { parts } = change.table.definition;
     const committed = this.#options.learned.get(this.#xid);
-    if (parts === undefined || committed === undefined) return { kind: "change", change };
-    const left = changeOfParts(change, parts, (lsn) => committed > lsn);
-    return left ? { kind: "change", change: left } : NOTHING;
+    if (parts === undefined || committed === undefined) return change;
+    return changeOfParts(change, parts, (lsn) => committed > lsn) ?? NOTHING;
   }
 
   #truncation({ tables, cascade, restartIdentity }: TruncateMessage): StreamEvent {
     const found = tables.flatMap((table) => this.#target(table) ?? []).map((target) => this.#lastShape(target).table);
     if (found.length === 0) return NOTHING;
     const sparesOthers = found.length < tables.filter((table) => this.#targets.has(tableKey(table))).length;
-    return { kind: "change", change: truncationOf(found, { cascade, restartIdentity, sparesOthers }, this.#targets) };
+    return truncationOf(found, { cascade, restartIdentity, sparesOthers }, this.#targets);
   }
 
   /** New rows name all their columns, so a column that came, went or got another type shows. */
