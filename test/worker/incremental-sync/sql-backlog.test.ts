@@ -159,6 +159,16 @@ describe.each(["13", "17"] as const)("a backlog of small transactions of Postgre
     await sync.stop();
   });
 
+  test("is let go of when the tables cannot be read meanwhile", async () => {
+    const noTables = new Error("the tables cannot be read");
+    const sync = await start(() => pair.source.query(SMALL(4_000)), { tables: () => Promise.reject(noTables) });
+    expect(await sync.ended).toBe(noTables);
+    const sessions = "SELECT FROM pg_stat_activity WHERE application_name LIKE '%catch-up' AND datname = current_database()";
+    await expect.poll(async () => (await pair.source.query(sessions)).rowCount).toBe(0);
+    expect([events, await slotsLeft()]).toEqual([[], []]);
+    await sync.stop();
+  });
+
   test("that a worker left half read is read on by the next one, and no slot is left of either", async () => {
     const settings = { migrationSetting: { migrateSchema: "false" }, sourceSetting: { sqlBacklogMB: "1" } };
     await pair.target.query("DELETE FROM accounts");
