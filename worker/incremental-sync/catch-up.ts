@@ -69,10 +69,14 @@ export class CatchUp {
     if (!this.#mayLook(applied)) return undefined;
     const isKnownSmall = this.#hasSmall;
     this.#hasSmall = false;
-    const { source, ownership, publications, sqlBacklogBytes = 0, sqlBacklogAgainMs = AGAIN_MS, ...others } = this.#options;
+    const { source, ownership, slot, publications, sourceVersionNum, clientEncoding, decodingMemoryMB = 0 } = this.#options;
+    const { sqlBacklogBytes = 0, sqlBacklogAgainMs = AGAIN_MS } = this.#options;
     this.#notBeforeMs = performance.now() + sqlBacklogAgainMs;
     const backlog = await SqlBacklog.find(source, {
-      ...others,
+      slot,
+      sourceVersionNum,
+      clientEncoding,
+      decodingMemoryMB,
       ...ownership,
       startLsn: applied.position,
       confirmedLsn,

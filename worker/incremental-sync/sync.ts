@@ -61,6 +61,12 @@ export interface SyncOptions extends CatchUpOptions {
   readonly mend?: (thrown: unknown) => Promise<unknown>;
 }
 
+/** The tables of one connection, and what reads the stream for them. */
+interface Tables {
+  readonly targets: ReadonlyMap<string, SyncTarget>;
+  readonly decoder: Decoder;
+}
+
 /** Work that must be done while no change is on its way to the target. */
 interface BetweenConnections {
   readonly work: () => Promise<void>;
@@ -254,12 +260,12 @@ export class IncrementalSync {
     const { ownership, limits, lanes } = this.#options;
     const applied = await this.#options.position();
     this.#beginAt(applied.position);
-    const { targets, backlog } = await this.#lookAround(applied);
+    const { targets, decoder, backlog } = await this.#lookAround(applied, sourceEncoding);
     const [first, ...others] = sessions as [ApplySession, ...ApplySession[]];
     const connection = new SyncConnection({
       applier: new Applier(first, new Lanes(others, lanes?.changesMin ?? 0), ownership, applied),
       builder: new GroupBuilder(limits, isHalfApplied(applied) ? applied.lanesTo : undefined),
-      decoder: await this.#decoder(targets, sourceEncoding),
+      decoder,
       onDurable: (group, counts) => this.#onDurable(group, counts),
       onIdle: (lsn) => this.#advance(lsn),
       onPending: (count) => (this.#pendingChanges = count),
@@ -308,12 +314,19 @@ export class IncrementalSync {
   }
 
   /** What a connection begins with: the tables, and a backlog where there is one to read by SQL. Nothing stays open when either fails. */
-  async #lookAround(applied: Applied): Promise<{ targets: ReadonlyMap<string, SyncTarget>; backlog: SqlBacklog | undefined }> {
-    const finding = this.#catchUp.find(applied, this.#confirmable(applied.position));
-    const [tables, found] = await Promise.allSettled([this.#options.tables(), finding]);
-    if (tables.status === "fulfilled" && found.status === "fulfilled") return { targets: tables.value, backlog: found.value };
+  async #lookAround(applied: Applied, sourceEncoding: string): Promise<Tables & { readonly backlog: SqlBacklog | undefined }> {
+    const [tables, found] = await Promise.allSettled([
+      this.#readTables(sourceEncoding),
+      this.#catchUp.find(applied, this.#confirmable(applied.position)),
+    ]);
+    if (tables.status === "fulfilled" && found.status === "fulfilled") return { ...tables.value, backlog: found.value };
     if (found.status === "fulfilled") await found.value?.close();
     throw tables.status === "rejected" ? tables.reason : (found as PromiseRejectedResult).reason;
+  }
+
+  async #readTables(sourceEncoding: string): Promise<Tables> {
+    const targets = await this.#options.tables();
+    return { targets, decoder: await this.#decoder(targets, sourceEncoding) };
   }
 
   async #readBacklog(backlog: SqlBacklog, connection: SyncConnection, signal: AbortSignal): Promise<void> {

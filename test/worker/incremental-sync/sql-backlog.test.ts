@@ -159,10 +159,13 @@ describe.each(["13", "17"] as const)("a backlog of small transactions of Postgre
     await sync.stop();
   });
 
-  test("is let go of when the tables cannot be read meanwhile", async () => {
-    const noTables = new Error("the tables cannot be read");
-    const sync = await start(() => pair.source.query(SMALL(4_000)), { tables: () => Promise.reject(noTables) });
-    expect(await sync.ended).toBe(noTables);
+  const noTables = new Error("the tables cannot be read");
+  test.each<[string, SyncOptions["tables"]]>([
+    ["the tables cannot be read", () => Promise.reject(noTables)],
+    ["no decoder can be made of the tables", () => Promise.resolve({ values: () => expect.fail(noTables.message) } as never)],
+  ])("is let go of when meanwhile %s", async (_, tables) => {
+    const sync = await start(() => pair.source.query(SMALL(4_000)), { tables });
+    expect(await sync.ended).toMatchObject({ message: noTables.message });
     const sessions = "SELECT FROM pg_stat_activity WHERE application_name LIKE '%catch-up' AND datname = current_database()";
     await expect.poll(async () => (await pair.source.query(sessions)).rowCount).toBe(0);
     expect([events, await slotsLeft()]).toEqual([[], []]);
