@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { backlog, changesOf, type Drain, drainProcedures, drainRows, drainSchema, type DrainSizes } from "./data.ts";
 import { type SuiteOptions } from "./load.ts";
 import { cluster, type Metered } from "./meter.ts";
@@ -116,15 +117,24 @@ async function makeBacklog({ pair }: SuiteOptions, statement: string, id: number
 }
 
 /**
+ * How a slot is waited for. One record of running transactions makes it step, or the next one; each costs whoever decodes it some
+ * waits for the disk, and a server writes one in 15 seconds: a hundred of them in front of a backlog would be what is measured.
+ */
+const LOOK_MS = 20;
+const LOOKS_PER_CHECKPOINT = 50;
+
+/**
  * Waits until the slot that is read would begin behind the marker. A slot steps forward at the records of running transactions
  * that a checkpoint writes; without it the next drain would decode this one again, for whoever comes first in a round.
  */
 async function settled({ pair }: SuiteOptions, { lsn }: Marker): Promise<void> {
   const session = await pair.source.connect(SOURCE);
   // Not the one by which ours reads a backlog: it is gone before the stream goes on.
-  const isSettled = "SELECT FROM pg_replication_slots WHERE active AND restart_lsn >= $1::pg_lsn AND slot_name !~ '_c[0-9]+$'";
-  do await session.query("CHECKPOINT");
-  while ((await session.query(isSettled, [lsn])).rowCount === 0);
+  const settledSlots = "SELECT FROM pg_replication_slots WHERE active AND restart_lsn >= $1::pg_lsn AND slot_name !~ '_c[0-9]+$'";
+  for (let looks = 0; (await session.query(settledSlots, [lsn])).rowCount === 0; looks++) {
+    if (looks % LOOKS_PER_CHECKPOINT === 0) await session.query("CHECKPOINT");
+    await sleep(LOOK_MS);
+  }
   await session.end();
 }
 

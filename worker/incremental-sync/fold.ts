@@ -24,10 +24,10 @@ export type Segment =
  * after (`row`).
  */
 type Net =
-  | { readonly kind: "insert"; readonly row: Tuple }
-  | { readonly kind: "update"; readonly row: Tuple }
+  | { readonly kind: "insert"; row: Tuple }
+  | { readonly kind: "update"; row: Tuple }
   | { readonly kind: "delete"; readonly old: Tuple }
-  | { readonly kind: "replace"; readonly old: Tuple; readonly row: Tuple };
+  | { readonly kind: "replace"; readonly old: Tuple; row: Tuple };
 
 /**
  * Folds changes, in the order of the source, into segments of net changes. A change that cannot be folded (TRUNCATE, a
@@ -117,13 +117,17 @@ function updateRow(rows: Map<string, Net>, { table, old, row }: Extract<Change, 
   const key = rowKey(table, row);
   if (hasUnchanged(row) && isKeyUnchanged(table, row)) return false;
   const oldKey = old === undefined ? key : rowKey(table, old);
-  if (key === oldKey) {
-    const known = rows.get(key);
-    if (known?.kind === "delete") return false;
-    rows.set(key, known ? { ...known, row: withUnchangedFrom(known.row, row) } : { kind: "update", row });
-    return true;
-  }
+  if (key === oldKey) return setRow(rows, key, row);
   return moveRow(rows, { key, oldKey, old: old as Tuple, row });
+}
+
+/** Nothing is made for a row that is updated again: in many workloads a few rows are updated all the time. */
+function setRow(rows: Map<string, Net>, key: string, row: Tuple): boolean {
+  const known = rows.get(key);
+  if (known === undefined) rows.set(key, { kind: "update", row });
+  else if (known.kind === "delete") return false;
+  else known.row = withUnchangedFrom(known.row, row);
+  return true;
 }
 
 /** A row that got another key is a row deleted and a row inserted, if all its values are at hand. */

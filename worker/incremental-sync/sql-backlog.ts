@@ -48,9 +48,12 @@ const LET_GO_BYTES = 256 * MEGABYTE;
 
 const IDLE_POLL_MS = 20;
 
-/** Settings of the sessions that decode. The second one is a superuser's to set, and bounds what a chunk may need of the disk. */
+/**
+ * Settings of the sessions that decode. A chunk goes to a file in the end: what is kept in memory before costs twice. The second one is
+ * a superuser's to set, and bounds what a chunk may need of the disk.
+ */
 const settingsOf = (decodingMemoryMB: number | undefined): Record<string, string> => ({
-  work_mem: "32MB",
+  work_mem: "1MB",
   temp_file_limit: "1GB",
   ...(decodingMemoryMB === undefined ? {} : { logical_decoding_work_mem: `${decodingMemoryMB}MB` }),
 });
