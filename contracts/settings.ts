@@ -137,7 +137,7 @@ export const settingDefinitions = {
     map: "migrationSetting",
     type: { kind: "integer", min: 1, max: 1_000_000 },
     default: "20000",
-    help: "How many changes of the source are applied in one target transaction at most while catching up.",
+    help: "How many changes of the source are applied in one target transaction at most while catching up; half as many again of a backlog that is read by SQL.",
   },
   applyGroupMaxMB: {
     map: "migrationSetting",

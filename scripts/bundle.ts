@@ -36,6 +36,8 @@ export async function bundle(entry: string, outfile: string, kind: BundleKind): 
     sourcemap: true,
     // Stacks name our files and lines by the map; the text of all sources would lie in the memory of every thread.
     sourcesContent: false,
+    // Each thread keeps the bundle's own text, at two bytes a character if one of them is no Latin letter: comments have such.
+    minifyWhitespace: true,
     logLevel: "warning",
     ...kinds[kind],
     metafile: true,

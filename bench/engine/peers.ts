@@ -303,7 +303,10 @@ export async function slotIsFree(server: BenchServer, database: string, slot: st
   }
 }
 
+/** What is measured takes seconds, and each look takes from it. */
+const ARRIVAL_POLL_MS = 50;
+
 /** Waits until a row is on the target. */
 export function arrives(session: pg.Client, table: string, id: number): Promise<void> {
-  return until(async () => (await session.query(`SELECT FROM ${table} WHERE id = $1`, [id])).rowCount === 1);
+  return until(async () => (await session.query(`SELECT FROM ${table} WHERE id = $1`, [id])).rowCount === 1, ARRIVAL_POLL_MS);
 }

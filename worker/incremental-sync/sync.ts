@@ -33,6 +33,12 @@ const HEALTHY_MS = 60_000;
  */
 const APPLY_SESSION = { enable_seqscan: "off", enable_hashjoin: "off", enable_mergejoin: "off", client_min_messages: "error" };
 
+/**
+ * Half as many again: small transactions change the same rows more often the more of them come together, and what is left goes through
+ * the key's index in one sweep. Nobody waits while such a group gathers; of the stream, the source would.
+ */
+const ofSqlBacklog = ({ maxChanges, maxBytes }: GroupLimits): GroupLimits => ({ maxChanges: Math.ceil(maxChanges * 1.5), maxBytes });
+
 export interface SyncOptions extends CatchUpOptions {
   readonly target: Server;
   /** Whether the target's role may set session_replication_role. */
@@ -264,7 +270,7 @@ export class IncrementalSync {
     const [first, ...others] = sessions as [ApplySession, ...ApplySession[]];
     const connection = new SyncConnection({
       applier: new Applier(first, new Lanes(others, lanes?.changesMin ?? 0), ownership, applied),
-      builder: new GroupBuilder(limits, isHalfApplied(applied) ? applied.lanesTo : undefined),
+      builder: new GroupBuilder(backlog ? ofSqlBacklog(limits) : limits, isHalfApplied(applied) ? applied.lanesTo : undefined),
       decoder,
       onDurable: (group, counts) => this.#onDurable(group, counts),
       onIdle: (lsn) => this.#advance(lsn),
