@@ -10,11 +10,11 @@ import { benchFollow } from "./engine/follow.ts";
 import { benchLatency } from "./engine/latency.ts";
 import { benchLoad, type SuiteOptions } from "./engine/load.ts";
 import { benchReading } from "./engine/reading.ts";
-import { findTools, missingTools, type Tools } from "./engine/peers.ts";
+import { findTools, missingTools, stopPrograms, type Tools } from "./engine/peers.ts";
 import { Pgdms } from "./engine/pgdms.ts";
 import { recordOf, sayGates, tableOf } from "./engine/report.ts";
 import { type Work } from "./engine/run.ts";
-import { debianPrograms, EMBEDDED_MAJOR, type Programs, startPair } from "./engine/servers.ts";
+import { debianPrograms, EMBEDDED_MAJOR, type Programs, type ServerPair, startPair } from "./engine/servers.ts";
 import { benchSmallTables } from "./engine/small-tables.ts";
 import { benchStreamFormat } from "./engine/stream-format.ts";
 
@@ -74,40 +74,63 @@ async function bench(signal: AbortSignal): Promise<number> {
   for (const line of missingTools(tools)) say(line);
   const works: Work[] = [];
   const servers: Record<string, string> = {};
-  for (const suite of chosen) {
-    const programs = values.postgres === undefined ? programsFor(suite, tools) : { folder: values.postgres };
-    const teardown = new Teardown();
-    const stop = (): void => void teardown.stop().catch(() => undefined);
-    signal.addEventListener("abort", stop, { once: true });
-    try {
-      const pair = await teardown.start(
-        () => startPair(programs, {}, values.tls && suite === "reading"),
-        (started) => started.stop(),
-      );
-      const pgdms = await teardown.start(
-        () => Pgdms.start(teardown.signal),
-        (started) => started.stop(),
-      );
-      servers[suite] = pair.target.version;
-      say(`${suite}: PostgreSQL ${pair.target.version} on both ends`);
-      const usable = usableTools(tools, pair.target.version, say);
-      works.push(...(await suites[suite]({ pair, pgdms, tools: usable, rounds, isQuick: values.quick, drains, lanes, say })));
-    } finally {
-      signal.removeEventListener("abort", stop);
-      await teardown.stop();
+  try {
+    for (const suite of chosen) {
+      const programs = values.postgres === undefined ? programsFor(suite, tools) : { folder: values.postgres };
+      await withServers({ programs, usesTls: values.tls && suite === "reading", signal }, async (pair, pgdms) => {
+        servers[suite] = pair.target.version;
+        say(`${suite}: PostgreSQL ${pair.target.version} on both ends`);
+        const usable = usableTools(tools, pair.target.version, say);
+        works.push(...(await suites[suite]({ pair, pgdms, tools: usable, rounds, isQuick: values.quick, drains, lanes, say })));
+      });
     }
+  } finally {
+    // One that is stopped, or fails, has measured something all the same.
+    if (works.length > 0) sayWorks(works);
   }
-  console.log(tableOf(works));
-  console.log(
-    `\n${sayGates(works)} Load of the machine: ${loadavg()
-      .map((load) => load.toFixed(1))
-      .join(" ")}.`,
-  );
   if (values.json !== undefined) {
     const facts = { madeOn: new Date().toISOString(), quick: values.quick, rounds, servers, tools, load: loadavg() };
     await writeFile(values.json, JSON.stringify(recordOf(works, facts), undefined, 2));
   }
   return 0;
+}
+
+function sayWorks(works: readonly Work[]): void {
+  const load = loadavg().map((each) => each.toFixed(1));
+  console.log(`${tableOf(works)}\n\n${sayGates(works)} Load of the machine: ${load.join(" ")}.`);
+}
+
+interface Servers {
+  readonly programs: Programs;
+  readonly usesTls: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** Servers and a pgdms of its own for one suite. All of it is gone afterwards, and when the signal comes, with the peers that run. */
+async function withServers(
+  { programs, usesTls, signal }: Servers,
+  suite: (pair: ServerPair, pgdms: Pgdms) => Promise<void>,
+): Promise<void> {
+  const teardown = new Teardown();
+  const stop = (): void => {
+    stopPrograms();
+    teardown.stop().catch(() => undefined);
+  };
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    const pair = await teardown.start(
+      () => startPair(programs, {}, usesTls),
+      (started) => started.stop(),
+    );
+    const pgdms = await teardown.start(
+      () => Pgdms.start(teardown.signal),
+      (started) => started.stop(),
+    );
+    await suite(pair, pgdms);
+  } finally {
+    signal.removeEventListener("abort", stop);
+    await teardown.stop();
+  }
 }
 
 /** pg_dump refuses servers that are newer than itself, and without it two peers are missing where they count. */

@@ -64,13 +64,21 @@ async function runPipe(...commands: readonly (readonly string[])[]): Promise<voi
   await startPipe(commands).succeeded;
 }
 
-/** @param isGroup they get a process group of their own, and stop() tells all of it: pgcopydb does not tell its children. */
-function startPipe(commands: readonly (readonly string[])[], isGroup = false): { readonly succeeded: Promise<void>; stop(): void } {
+/** What ends the programs that run. */
+const running = new Set<() => void>();
+
+/** Ends all peers that are programs: one whose servers are gone may wait for them for ever. */
+export function stopPrograms(): void {
+  for (const stop of running) stop();
+}
+
+/** They get a process group of their own, and stop() tells all of it: pgcopydb does not tell its children. */
+function startPipe(commands: readonly (readonly string[])[]): { readonly succeeded: Promise<void>; stop(): void } {
   const quoted = commands.map((command) => command.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ")).join(" | ");
   const child = spawn("/bin/bash", ["-o", "pipefail", "-c", quoted], {
     stdio: ["ignore", "ignore", "pipe"],
     env: { ...process.env, PGAPPNAME: "bench" },
-    detached: isGroup,
+    detached: true,
   });
   const { pid } = child;
   if (pid !== undefined) client.watch(pid);
@@ -81,8 +89,10 @@ function startPipe(commands: readonly (readonly string[])[], isGroup = false): {
     if (code !== 0) throw new Error(`${commands[0]?.[0] ?? ""} failed (${code}): ${said}`);
   });
   const stop = (): void => {
-    if (pid !== undefined && child.exitCode === null && child.signalCode === null) process.kill(isGroup ? -pid : pid, "SIGTERM");
+    if (pid !== undefined && child.exitCode === null && child.signalCode === null) process.kill(-pid, "SIGTERM");
   };
+  running.add(stop);
+  void closed.then(() => running.delete(stop));
   return { succeeded, stop };
 }
 
@@ -173,7 +183,7 @@ export async function pgcopydbFollow(
   await session.end();
   const startedMs = performance.now();
   const end = ["--endpos", rows[0]?.lsn ?? ""];
-  const follow = startPipe([[pgcopydb.path, "follow", ...followOptions(pgcopydb, pair, names), "--resume", ...end]], true);
+  const follow = startPipe([[pgcopydb.path, "follow", ...followOptions(pgcopydb, pair, names), "--resume", ...end]]);
   const ended = follow.succeeded;
   const endedWithout = ended
     .then(() => sleep(1_000))

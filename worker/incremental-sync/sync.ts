@@ -29,9 +29,15 @@ const HEALTHY_MS = 60_000;
 
 /**
  * Staging tables are small and joined to large ones by their key: any plan but the index would read the large table
- * whole. The planner cannot know it, since staging tables have no statistics.
+ * whole. The planner cannot know it, since staging tables have no statistics. A group of wide rows is sorted by its key in memory, too.
  */
-const APPLY_SESSION = { enable_seqscan: "off", enable_hashjoin: "off", enable_mergejoin: "off", client_min_messages: "error" };
+const APPLY_SESSION = {
+  enable_seqscan: "off",
+  enable_hashjoin: "off",
+  enable_mergejoin: "off",
+  work_mem: "32MB",
+  client_min_messages: "error",
+};
 
 /**
  * Half as many again: small transactions change the same rows more often the more of them come together, and what is left goes through
