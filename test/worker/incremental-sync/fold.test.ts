@@ -5,20 +5,8 @@ import { type Change } from "../../../worker/incremental-sync/change.ts";
 import { fold } from "../../../worker/incremental-sync/fold.ts";
 import { statementFor } from "../../../worker/incremental-sync/in-order.ts";
 import { type SyncTable, toSyncTable } from "../../../worker/incremental-sync/sync-table.ts";
-import { type Tuple, tupleOf, valuesOf } from "../../../worker/incremental-sync/tuple.ts";
-
-/** Builds a row as pgoutput would send it: text, null, or undefined for an unchanged TOASTed value. */
-function tuple(values: readonly (string | null | undefined)[]): Tuple {
-  const columns = values.map((value) => {
-    if (value === null) return Buffer.from("n");
-    if (value === undefined) return Buffer.from("u");
-    const bytes = Buffer.from(value);
-    const length = Buffer.alloc(4);
-    length.writeInt32BE(bytes.length);
-    return Buffer.concat([Buffer.from("t"), length, bytes]);
-  });
-  return tupleOf(Buffer.concat(columns));
-}
+import { type Tuple, valuesOf } from "../../../worker/incremental-sync/tuple.ts";
+import { tuple } from "./tuples.ts";
 
 const column = (name: string) => ({
   name,

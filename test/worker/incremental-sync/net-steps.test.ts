@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { LSN_ZERO } from "../../../contracts/lsn.ts";
 import { netSteps } from "../../../worker/incremental-sync/net-steps.ts";
 import { type SyncTable, toSyncTable } from "../../../worker/incremental-sync/sync-table.ts";
-import { type Tuple, tupleOf } from "../../../worker/incremental-sync/tuple.ts";
+import { tuple } from "./tuples.ts";
 
 const OIDS = { integer: 23, bigint: 20, text: 25 };
 type TypeName = keyof typeof OIDS;
@@ -35,19 +35,8 @@ function tableOf(...keyTypes: TypeName[]): SyncTable {
   );
 }
 
-const rowOf = (...values: string[]): Tuple =>
-  tupleOf(
-    Buffer.concat(
-      values.map((value) => {
-        const header = Buffer.from("t\0\0\0\0");
-        header.writeInt32BE(Buffer.byteLength(value), 1);
-        return Buffer.concat([header, Buffer.from(value)]);
-      }),
-    ),
-  );
-
 function statementsOf(table: SyncTable, change: "updates" | "deletes"): string[] {
-  const rows = Array.from({ length: 20 }, (_, n) => rowOf(...table.columns.map(() => String(n))));
+  const rows = Array.from({ length: 20 }, (_, n) => tuple(table.columns.map(() => String(n))));
   const none = { table, deletes: [], updates: [], inserts: [] };
   return netSteps({ ...none, [change]: rows }).map(({ step }) => ("sql" in step ? step.sql : ""));
 }
